@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import io
+import pickle
 import subprocess
 import sys
 import warnings
@@ -144,3 +147,40 @@ def test_settings_of_another_type_are_refused(config: Any) -> None:
     glass = np.full((64, 64, 3), 255, np.uint8)
     with pytest.raises(muse.UserError, match="The config is a DetectConfig, not"):
         muse.detect(glass, mpp=0.5, config=config)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"a.png", ["a.png"], io.BytesIO()])
+def test_what_is_no_path_is_named(path: Any, tmp_path: Path) -> None:
+    kind = type(path).__name__
+    table = muse.detect(np.full((64, 64, 3), 255, np.uint8), mpp=0.5)
+    for use in (
+        muse.open_slide,
+        muse.load_model,
+        muse.read_nuclei,
+        muse.AnnotationStore.open,
+        lambda given: muse.write_nuclei(given, table, mpp=0.5),
+    ):
+        with pytest.raises(muse.UserError, match=f"its path, not by something of type {kind}"):
+            use(path)
+
+
+def test_an_array_given_for_a_path_or_a_model_says_where_it_belongs() -> None:
+    glass = np.full((64, 64, 3), 255, np.uint8)
+    with pytest.raises(muse.UserError, match="give it to slide_from_arrays, or to detect"):
+        muse.open_slide(glass)  # type: ignore[arg-type]
+    with pytest.raises(muse.UserError, match="what load_model returns, not a ndarray"):
+        muse.detect(glass, glass, mpp=0.5)  # type: ignore[arg-type]
+    with pytest.raises(muse.UserError, match="There is no image: None was given"):
+        muse.detect(None, mpp=0.5)
+
+
+def test_a_name_too_long_for_the_system_is_no_model() -> None:
+    with pytest.raises(muse.UserError, match=r"Cannot open a+: File name too long"):
+        muse.load_model("a" * 300)
+
+
+def test_an_open_slide_stays_in_its_process(tmp_path: Path) -> None:
+    with muse.open_slide(write_slide(tmp_path / "s.png"), mpp=0.5) as slide:
+        for send in (pickle.dumps, copy.deepcopy):
+            with pytest.raises(muse.UserError, match=r"slide s\.png cannot be copied or sent"):
+                send(slide)

@@ -14,6 +14,19 @@ _HTML = (b"<!doctype html", b"<html")
 _START_BYTES = 64
 
 
+def as_path(path: object) -> Path:
+    """Return what a script gives as a path.
+
+    Raises:
+        UserError: It is neither a text nor a path: an array, an open file, None, a list of paths.
+    """
+    if isinstance(path, str | os.PathLike):
+        text = os.fspath(path)
+        if isinstance(text, str):
+            return Path(text)
+    raise UserError(f"A file is given by its path, not by something of type {type(path).__name__}.")
+
+
 def require_file(path: str | Path) -> Path:
     """Return a path that leads to an ordinary file.
 

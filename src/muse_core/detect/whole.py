@@ -61,9 +61,8 @@ def detect(
         raise UserError("A choice is of a file; open_slide takes one, and an array has one image.")
     if config is not None and not isinstance(config, DetectConfig):
         raise UserError(f"The config is a DetectConfig, not {config!r}.")
-    if model is None or isinstance(model, str | os.PathLike):
-        path = None if model is None else os.fspath(model)
-        model = open_backend(resolve_model(path), config or DetectConfig())
+    settings = config or DetectConfig()
+    loaded = _loaded(model, settings)
     notes: Sequence[str] = ()
     with ExitStack() as opened:
         if isinstance(image, Slide):
@@ -75,13 +74,27 @@ def detect(
         else:
             slide = slide_from_arrays(image, mpp)
             notes = slide.notes
-        result = Detector(model, config).detect(_scaled(slide, mpp), region)
+        result = Detector(loaded, settings).detect(_scaled(slide, mpp), region)
     if result.unreadable:
         notes = (*notes, unreadable_note(result.unreadable))
     for note in notes:
         # The caller called the package.
         warnings.warn(note, stacklevel=3)
     return result.table
+
+
+def _loaded(
+    model: str | os.PathLike[str] | PointModel | InferenceBackend | None, config: DetectConfig
+) -> PointModel | InferenceBackend:
+    """The model itself, of what stands for one; raises UserError where it is none."""
+    if model is None or isinstance(model, str | os.PathLike):
+        path = None if model is None else os.fspath(model)
+        return open_backend(resolve_model(path), config)
+    if not hasattr(model, "card"):
+        raise UserError(
+            f"A model is a name, a path or what load_model returns, not a {type(model).__name__}."
+        )
+    return model
 
 
 def _scaled(slide: Slide, mpp: float | None) -> Slide:

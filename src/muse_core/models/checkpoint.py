@@ -18,6 +18,7 @@ from muse_core.models.card import BACKBONE, METADATA_KEY, ModelCard, read_card
 from muse_core.models.config import BackboneConfig
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.registry import resolve_model
+from muse_core.ordinary import as_path
 
 _BACKBONE_PREFIX = "backbone."
 
@@ -79,8 +80,8 @@ def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
         UserError: There is no such model, it is not a MUSE model or only a backbone, or its weights
             do not fit its card.
     """
-    source = Path(name_or_path)
-    if isinstance(name_or_path, str) and not source.is_file():
+    source = as_path(name_or_path)
+    if isinstance(name_or_path, str):
         source = resolve_model(name_or_path)
     card = read_card(source)
     card.require_detector()

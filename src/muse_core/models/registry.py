@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.files import entries
 from muse_core.files.names import portable
 from muse_core.files.user_folders import user_data_folder
@@ -73,8 +73,11 @@ def resolve_model(name_or_path: str | Path | None = None) -> Path:
     if wanted in entries:
         return entries[wanted]
     path = Path(wanted)
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:
+        raise cannot("open", path, error) from error
     if wanted in {released.name for released in RELEASED}:
         raise UserError(
             f"The model {wanted!r} is not on this machine yet; get it with"

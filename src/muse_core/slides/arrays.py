@@ -159,6 +159,9 @@ def slide_from_arrays(levels: Any, mpp: float | None = None, name: str = "array"
 
 def arrays_source(levels: Any, name: str) -> SlideSource:
     """Return the source of :func:`slide_from_arrays`; raises UserError as it does."""
+    if levels is None:
+        # As cv2.imread gives it.
+        raise UserError("There is no image: None was given, as some readers return for no file.")
     arrays = list(levels) if isinstance(levels, list | tuple) else [levels]
     if not arrays:
         raise UserError(f"{name} has no levels.")

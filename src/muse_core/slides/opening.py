@@ -7,7 +7,7 @@ from pathlib import Path
 
 from muse_core.errors import UserError, cannot
 from muse_core.files.remote import address_of_path, is_address, without_secrets
-from muse_core.ordinary import require_file, with_name
+from muse_core.ordinary import as_path, require_file, with_name
 from muse_core.slides.choice import ImageChoice, require_choice
 from muse_core.slides.content import Content, content_of, is_database
 from muse_core.slides.dicom_series import SUFFIX, main_file
@@ -108,7 +108,9 @@ def open_slide(
         from muse_core.slides.remote_slides import open_remote
 
         return _scaled(open_remote(str(path), choice), mpp, force_mpp)
-    source = with_name(path)
+    if hasattr(path, "shape"):
+        raise UserError("An array is no path; give it to slide_from_arrays, or to detect itself.")
+    source = with_name(as_path(path))
     source = main_file(source) if _suffix(source) == SUFFIX else source
     address = address_of_path(source)
     if address is not None and not source.exists():

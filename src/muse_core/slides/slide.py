@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 import numpy as np
 
@@ -97,6 +97,13 @@ class Slide:
         one = numbered([SlideImage("", self.width, self.height, mpp=source.mpp)])
         self._taken = source.taken or taken(one, 1, ImageChoice(), self.name)
         self.notes = (*self._taken.notes, *source.notes, *self.scale.notes)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or sent to another process, where its file is not open."""
+        raise UserError(
+            f"The open slide {self.name} cannot be copied or sent to another process; send its path"
+            " and scale, and open it there."
+        )
 
     @property
     def location(self) -> str | Path:

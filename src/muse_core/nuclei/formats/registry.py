@@ -21,7 +21,7 @@ from muse_core.nuclei.nucleus_file import NucleusFile
 from muse_core.nuclei.regions import NamedRegion
 from muse_core.nuclei.repeated import each_once
 from muse_core.nuclei.scheme import ClassScheme
-from muse_core.ordinary import is_gzip
+from muse_core.ordinary import as_path, is_gzip
 
 _Read = Callable[[Path, bool], NucleusFile]
 _Write = Callable[[Path, NucleusFile, "npt.NDArray[Any] | None"], None]
@@ -226,7 +226,7 @@ def dialog_filter() -> str:
 
 
 def _format_of(path: str | Path) -> NucleusFormat:
-    name = Path(path).name.lower()
+    name = as_path(path).name.lower()
     for known in FORMATS:
         if name.endswith(known.suffixes):
             return known
@@ -238,7 +238,7 @@ def _format_of(path: str | Path) -> NucleusFormat:
 
 def _format_to_write(path: str | Path) -> NucleusFormat:
     """As :func:`_format_of`; a device or a pipe, whose name says nothing, gets CSV."""
-    target = Path(path)
+    target = as_path(path)
     try:
         return _format_of(target)
     except UserError:

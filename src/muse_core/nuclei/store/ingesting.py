@@ -31,6 +31,7 @@ from muse_core.nuclei.store.reader import StoreReader
 from muse_core.nuclei.store.reading import shown_rows
 from muse_core.nuclei.store.rows import UNCERTAINTY, NucleusRows
 from muse_core.nuclei.table import Status, validate_table
+from muse_core.ordinary import as_path
 
 
 class IngestingStore(StoreReader):
@@ -59,7 +60,7 @@ class IngestingStore(StoreReader):
             )
             insert_classes(connection, classes.classes)
 
-        return cls(Database(Path(path), create=True, fill=fill), annotator)
+        return cls(Database(as_path(path), create=True, fill=fill), annotator)
 
     @classmethod
     def open(cls, path: str | Path, annotator: str = "", read_only: bool = False) -> Self:
@@ -68,7 +69,7 @@ class IngestingStore(StoreReader):
         Raises:
             UserError: The file is missing, is no store, is damaged, or is of a newer version.
         """
-        store = cls(Database(Path(path), create=False, read_only=read_only), annotator)
+        store = cls(Database(as_path(path), create=False, read_only=read_only), annotator)
         if not store.read_only:
             # The program that had begun it has died.
             store.end_detection("cancelled")
