@@ -48,6 +48,7 @@ from napari_muse.layers.slide_layers import (
     placement_of,
     raise_overlays,
     show_alone,
+    shows,
     slide_layers,
     slide_of,
 )
@@ -271,7 +272,9 @@ class MuseSession:
         elif event.value is self.nuclei.layer:
             # After this event: other listeners have yet to hear of the removal.
             QTimer.singleShot(0, self._restore_nuclei)
-        if gone is not None and event.value is not self._dropped:
+        if gone is None or event.value is self._dropped:
+            return
+        if not shows(self.viewer, gone):
             self.told.emit(self._opened.close(gone))
 
     def lay_anew(self) -> None:

@@ -218,7 +218,9 @@ def test_a_module_in_the_working_folder_is_not_taken_for_a_library(
 
 
 def test_a_file_is_not_blamed_for_a_process_that_did_not_start() -> None:
-    with pytest.raises(UserError, match=r"^a\.bin was not read: the process .* did not start\.$"):
+    with pytest.raises(
+        UserError, match=r"^a\.bin was not read: the process .* ended before it began\.$"
+    ):
         run_isolated("no_module_of_this_name", {}, Limits(99, 999, 1 << 30), "a.bin")
 
 

@@ -172,8 +172,10 @@ def _result(data: bytearray, broken_off: str, code: int, name: str, limits: Limi
     outcome = json.loads(data[begin:end]) if end >= 0 and not broken_off else {}
     kind = broken_off or outcome.get("kind", "crashed")
     if kind == "crashed" and not begin:
-        # It has not seen the file yet: too few threads, or a package is broken.
-        raise UserError(f"{name} was not read: the process that reads such files did not start.")
+        # It has not seen the file yet: too few threads, a broken package, or someone killed it.
+        raise UserError(
+            f"{name} was not read: the process that reads such files ended before it began."
+        )
     if kind == "memory" or (kind == "crashed" and _is_out_of_memory(code)):
         raise UserError(
             f"{name} is damaged or too large: reading it would take more than"

@@ -36,6 +36,12 @@ def slide_layers(viewer: ViewerModel) -> list[Any]:
     return [layer for layer in viewer.layers if slide_of(layer) is not None]
 
 
+def shows(viewer: ViewerModel, slide: Slide) -> bool:
+    """Whether any layer shows a slide; a person can make several of one picture."""
+    shown = (slide_of(layer) for layer in slide_layers(viewer))
+    return any(x is not None and slide_key(x) == slide_key(slide) for x in shown)
+
+
 def show_alone(viewer: ViewerModel, shown: Any) -> None:
     """Show one slide and close the files of the others until they are shown again."""
     for layer in slide_layers(viewer):

@@ -14,6 +14,8 @@ from muse_core.array_types import IntArray
 from muse_core.nuclei import NucleusClass
 
 _BAR_WIDTH = 0.6
+_LEAST_RANGE = 5
+"""Nuclei up to which the axis goes at least, so that its numbers are whole."""
 _AXIS_PX = 50
 """Beside the bars: the axis of counts, and gaps."""
 
@@ -71,6 +73,8 @@ def show_counts(plot: Any, heading: str, classes: Sequence[NucleusClass], counts
     plot.addItem(
         pyqtgraph.BarGraphItem(x=[*places], height=counts, width=_BAR_WIDTH, brushes=brushes)
     )
+    # Else an axis from -0.5 to 0.5 nuclei is shown where there are none.
+    plot.setLimits(yMin=0, minYRange=_LEAST_RANGE)
     width_px = max(plot.width() - _AXIS_PX, 0) // max(len(classes), 1)
     right, metrics = Qt.TextElideMode.ElideRight, plot.fontMetrics()
     names = [metrics.elidedText(entry.name, right, width_px) for entry in classes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import cast
 
-from qtpy.QtCore import QItemSelectionModel, QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QEvent, QItemSelectionModel, QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -54,12 +54,24 @@ class RowTable(QTableWidget):
         header, mode = cast(QHeaderView, self.horizontalHeader()), QHeaderView.ResizeMode
         header.setSectionResizeMode(mode.Interactive if heads else mode.ResizeToContents)
         header.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self._by_content = not heads
         if heads:
             self.set_heads(heads)
             header.setSectionResizeMode(0, mode.Stretch)
         else:
-            header.setMaximumSectionSize(self.fontMetrics().horizontalAdvance(_WIDEST))
+            self._limit_columns()
         self.itemChanged.connect(lambda item: self.edited.emit(self.number_of(item), item))
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Keep room for as many letters when they become larger."""
+        super().changeEvent(event)
+        letters = (QEvent.Type.FontChange, QEvent.Type.StyleChange)
+        if event is not None and event.type() in letters and self._by_content:
+            self._limit_columns()
+
+    def _limit_columns(self) -> None:
+        header = cast(QHeaderView, self.horizontalHeader())
+        header.setMaximumSectionSize(self.fontMetrics().horizontalAdvance(_WIDEST))
 
     def set_heads(self, heads: Iterable[str]) -> None:
         """Set the headers of the columns."""

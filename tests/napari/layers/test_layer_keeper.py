@@ -106,6 +106,24 @@ def test_copies_of_muses_layers_are_taken_away(opened: MusePanel, qtbot: Any) ->
         assert list(layers) == [session.image_layer, session.nuclei.layer]
 
 
+def test_a_picture_is_closed_with_the_last_of_its_layers(panel: MusePanel, qtbot: Any) -> None:
+    session, layers = panel.session, panel.session.viewer.layers
+    told: list[str] = []
+    session.told.connect(told.append)
+    pixels = np.zeros((60, 80, 3), np.uint8)
+    field = session.viewer.add_image(pixels, rgb=True, name="field", scale=(0.5, 0.5), units="um")
+    qtbot.waitUntil(lambda: session.slide is not None, timeout=5000)
+    layers.selection = {field}
+    get_app_model().commands.execute_command("napari.layer.duplicate").result()
+    qtbot.waitUntil(lambda: len(slide_layers(session.viewer)) == 2, timeout=5000)
+    layers.remove("field copy")
+    qtbot.wait(50)
+    assert session.image_layer is layers["field"]
+    assert told == []
+    layers.remove("field")
+    assert told == ["field was closed. Its nuclei are kept; open it again to go on."]
+
+
 def test_linking_slides_with_each_other_and_with_nuclei_does_nothing(
     opened: MusePanel, qtbot: Any, small_slide: Path
 ) -> None:

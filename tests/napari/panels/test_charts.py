@@ -64,6 +64,17 @@ def test_few_names_are_shown_whole(plot: Any) -> None:
     assert _names(plot) == ["lymphocyte", "tumor"]
 
 
+@pytest.mark.parametrize(("most", "top"), [(0, 5), (2, 5), (700, 700)])
+def test_the_axis_of_counts_begins_at_zero(plot: Any, most: int, top: int) -> None:
+    scheme = ClassScheme.from_names(["lymphocyte", "tumor"])
+    show_counts(plot, "All", scheme.classes, np.array([0, most]))
+    # As pyqtgraph does before it paints.
+    plot.getViewBox().updateAutoRange()
+    lowest, highest = plot.viewRange()[1]
+    assert lowest == 0
+    assert top <= highest < 2 * top, "with room above the bars"
+
+
 def test_tab_passes_a_chart_by(plot: Any, qtbot: Any) -> None:
     window = plot.window()
     first, last = QPushButton("first"), QPushButton("last")

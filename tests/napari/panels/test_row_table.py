@@ -105,3 +105,17 @@ def test_a_long_name_leaves_the_other_columns_in_sight(qtbot: Any) -> None:
     assert item is not None
     assert item.text() == name
     assert item.toolTip() == heading.toolTip() == name
+
+
+def test_larger_letters_have_larger_columns(qtbot: Any) -> None:
+    table, size_px, widths = RowTable(tooltip="things"), (12, 24), []
+    qtbot.addWidget(table)
+    table.set_heads(("Region", "Nuclei"))
+    table.fill({1: (cell("invasive margin"), cell("5"))})
+    table.show()
+    for letters in size_px:
+        table.setStyleSheet(f"QTableWidget {{ font-size: {letters}px; }}")
+        qtbot.wait(50)
+        widths.append(table.columnWidth(0))
+        assert widths[-1] >= table.fontMetrics().horizontalAdvance("invasive margin")
+    assert widths[1] > widths[0]
