@@ -14,7 +14,10 @@ val tiles of the other hospitals, whose patients are not trained on.
 - "sets": muse_small.py. Its first stage has no tile of the three hospitals and is shared by all
   runs of a seed; its teachers are the models that "base" has left in --work.
 - "earlier": muse_small_breast.py from random weights.
-- "base": muse_base.py, starting from the model of "earlier" trained for --first-steps.
+- "base": the teacher of muse_base.py, starting from the model of "earlier" trained for
+  --first-steps.
+- "base-student": muse_base.py, continuing from the models that "base" has left in --work after
+  --teacher-steps.
 - "thin" and "plain-views": the earlier recipe's network, or its views, in the later recipe, to
   measure the effect of each change.
 - "random" and "pretrained": the second stage of muse_small.py from random weights, and from
@@ -74,7 +77,7 @@ class Plan:
         steps: Steps of each run.
         seed: Seed of all random numbers.
         workers: Processes that cut crops.
-        teacher_steps: Steps of the runs of "base" whose models are the teachers; with 0 there is
+        teacher_steps: Steps of the runs of "base" whose models are the teachers; with 0 "sets" has
             none, and ambiguous classes stay ambiguous.
         epochs: Length of the pretraining of "pretrained".
         pretraining_seed: Seed of that pretraining.
@@ -170,7 +173,7 @@ def _sets(plan: Plan, site: str) -> FinetuneConfig:
     muse_small.run(muse_small.first_stage(plan.prepared, first))
     if not plan.teacher_steps:
         return _second_stage(plan, site, start)
-    teacher = finished_path(model_path(plan, "base", plan.teacher_steps, site))
+    teacher = _teacher(plan, site)
     config = _second_stage(plan, site, start, teacher)
     sets = taught_sets(config.train, teacher, plan.work / "taught")
     return dataclasses.replace(config, train=sets)
@@ -242,6 +245,18 @@ def _later_sets(plan: Plan, site: str) -> FinetuneConfig:
     return muse_base.config(plan.prepared, _last_stage(plan), start, (site,))
 
 
+def _base_student(plan: Plan, site: str) -> FinetuneConfig:
+    """What the recipe of muse-base makes of its teacher."""
+    stage = dataclasses.replace(_last_stage(plan), seed=plan.seed + 1)
+    start = model_path(plan, "base", plan.teacher_steps, site)
+    return muse_base.student(plan.prepared, stage, start, _teacher(plan, site), (site,))
+
+
+def _teacher(plan: Plan, site: str) -> Path:
+    """The larger model without a hospital."""
+    return finished_path(model_path(plan, "base", plan.teacher_steps, site))
+
+
 def model_path(plan: Plan, recipe: str, steps: int, site: str) -> Path:
     """Output path of a recipe after so many steps without a hospital."""
     return plan.work / f"{recipe}-{steps}-{plan.seed}-without-{site}.safetensors"
@@ -300,6 +315,7 @@ RECIPES: dict[str, Callable[[Plan, str], FinetuneConfig]] = {
     "doubtful": _doubtful,
     "earlier": _earlier,
     "base": _later_sets,
+    "base-student": _base_student,
 }
 FINISHES: dict[str, Callable[[Plan, Path, str], MuseModel]] = {
     "sets": _end,
@@ -307,6 +323,7 @@ FINISHES: dict[str, Callable[[Plan, Path, str], MuseModel]] = {
     "pretrained": _end,
     "doubtful": _end,
     "base": _between,
+    "base-student": _end,
 }
 
 

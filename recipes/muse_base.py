@@ -10,6 +10,10 @@ The model is a weighted average of both, three parts of the final weights and on
 ones (Wortsman et al., CVPR 2022, "Robust fine-tuning of zero-shot models"): training on all sets
 gains at two of three left-out hospitals and loses at the third, and the average loses less there.
 Then its class head is extended to use the surroundings of a nucleus, see class_surroundings.py.
+
+That model is the teacher of the bundled one: the same network, which continues from the final
+weights on the same sets and also learns the teacher's answers for every pixel (Furlanello et al.,
+ICML 2018, "Born-again neural networks"). Last, it gets a class head with surroundings of its own.
 """
 
 from __future__ import annotations
@@ -32,6 +36,8 @@ from running import run_recipe
 from small_encoder import ARCHITECTURE
 
 from muse_core.finetune import FinetuneConfig
+from muse_core.finetune.config import DistillationConfig
+from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.muse_model import MuseModel
 from muse_core.models.registry import resolve_model
@@ -69,12 +75,26 @@ def config(
     )
 
 
+def student(
+    prepared: Prepared,
+    stage: Stage,
+    start: Path,
+    teacher: Path,
+    without_sites: Collection[str] = (),
+) -> FinetuneConfig:
+    """The same network, continuing from the final weights; it learns from the teacher too."""
+    return dataclasses.replace(
+        config(prepared, stage, start, without_sites), distillation=DistillationConfig(teacher)
+    )
+
+
 def main(
     data: Annotated[Path, typer.Option(help="Folder with the sets.")],
     work: Annotated[Path, typer.Option(help="Folder for prepared sets.")],
     out: Annotated[Path, typer.Option(help="Model to write.")],
     base: Annotated[str, typer.Option(help="Model to start from.")] = "muse-small-breast",
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 1800,
+    steps: Annotated[int, typer.Option(help="Optimiser steps of the teacher.")] = 1800,
+    student_steps: Annotated[int, typer.Option(help="Further steps, with it.")] = 2400,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
 ) -> None:
@@ -82,9 +102,17 @@ def main(
     prepared = prepare(data, work / "sets")
     start, end = resolve_model(base), work / f"base-{steps}-{seed}.safetensors"
     run(config(prepared, Stage(end, steps, seed, workers), start))
-    mean = mean_of_weights(load_model(start), load_model(end))
-    save_model(with_surroundings(mean, prepared, seed), out)
-    finish(out, prepared, "muse-base", "General model")
+    teacher = work / f"base-teacher-{steps}-{seed}.safetensors"
+    if not teacher.is_file():
+        mean = mean_of_weights(load_model(start), load_model(end))
+        save_model(with_surroundings(mean, prepared, seed), teacher)
+        finish(teacher, prepared, "muse-base-teacher", "Teacher of muse-base")
+    taught = work / f"base-student-{steps}-{student_steps}-{seed}.safetensors"
+    # Another seed, so that the same crops do not come again.
+    run(student(prepared, Stage(taught, student_steps, seed + 1, workers), end, teacher))
+    save_model(with_surroundings(load_model(taught), prepared, seed), out)
+    # The teacher is a step of the same recipe, not a parent.
+    finish(out, prepared, "muse-base", "General model", parent=read_card(teacher).parent)
 
 
 def mean_of_weights(start: MuseModel, end: MuseModel) -> MuseModel:
