@@ -323,7 +323,7 @@ FINISHES: dict[str, Callable[[Plan, Path, str], MuseModel]] = {
     "pretrained": _end,
     "doubtful": _end,
     "base": _between,
-    "base-student": _end,
+    "base-student": _between,
 }
 
 

@@ -13,7 +13,8 @@ Then its class head is extended to use the surroundings of a nucleus, see class_
 
 That model is the teacher of the bundled one: the same network, which continues from the final
 weights on the same sets and also learns the teacher's answers for every pixel (Furlanello et al.,
-ICML 2018, "Born-again neural networks"). Last, it gets a class head with surroundings of its own.
+ICML 2018, "Born-again neural networks"). Its weights are averaged with the initial ones likewise,
+and it gets a class head with surroundings of its own.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def main(
     taught = work / f"base-student-{steps}-{student_steps}-{seed}.safetensors"
     # Another seed, so that the same crops do not come again.
     run(student(prepared, Stage(taught, student_steps, seed + 1, workers), end, teacher))
-    save_model(with_surroundings(load_model(taught), prepared, seed), out)
+    mean = mean_of_weights(load_model(start), load_model(taught))
+    save_model(with_surroundings(mean, prepared, seed), out)
     # The teacher is a step of the same recipe, not a parent.
     finish(out, prepared, "muse-base", "General model", parent=read_card(teacher).parent)
 
