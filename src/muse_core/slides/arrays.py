@@ -33,6 +33,7 @@ _SAMPLES = {
     3: Samples(Colours.RGB),
     4: Samples(Colours.RGB, Alpha.UNASSOCIATED),
 }
+_OF_FLOATS = ' Values from 0 to 1 become uint8 by (255 * array).round().astype("uint8").'
 _TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
@@ -181,7 +182,11 @@ def array_level(array: Any, name: str) -> ArraysLevel:
     axes, dtype = _axes_of(array, name), _dtype_of(array, name)
     # Big-endian files give big-endian arrays.
     if dtype.newbyteorder("=") not in _TYPES:
-        raise UserError(f"{name} holds {dtype} values; images of uint8 or uint16 can be read.")
+        # The range of floats is a convention that the array does not state.
+        advice = _OF_FLOATS if dtype.kind == "f" else ""
+        raise UserError(
+            f"{name} holds {dtype} values; images of uint8 or uint16 can be read.{advice}"
+        )
     if axes.channels not in _SAMPLES:
         raise UserError(
             f"{name} has the shape {axes.shape}; RGB images are (y, x, 3) or (3, y, x), with alpha"
