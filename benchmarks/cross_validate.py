@@ -247,9 +247,8 @@ def _later_sets(plan: Plan, site: str) -> FinetuneConfig:
 
 def _base_student(plan: Plan, site: str) -> FinetuneConfig:
     """What the recipe of muse-base makes of its teacher."""
-    stage = dataclasses.replace(_last_stage(plan), seed=plan.seed + 1)
-    start = model_path(plan, "base", plan.teacher_steps, site)
-    return muse_base.student(plan.prepared, stage, start, _teacher(plan, site), (site,))
+    start, teacher = model_path(plan, "base", plan.teacher_steps, site), _teacher(plan, site)
+    return muse_base.student(plan.prepared, _last_stage(plan), start, teacher, (site,))
 
 
 def _teacher(plan: Plan, site: str) -> Path:

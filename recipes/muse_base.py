@@ -84,8 +84,10 @@ def student(
     without_sites: Collection[str] = (),
 ) -> FinetuneConfig:
     """The same network, continuing from the final weights; it learns from the teacher too."""
+    # Another seed, so that the same crops do not come again.
+    further = dataclasses.replace(stage, seed=stage.seed + 1)
     return dataclasses.replace(
-        config(prepared, stage, start, without_sites), distillation=DistillationConfig(teacher)
+        config(prepared, further, start, without_sites), distillation=DistillationConfig(teacher)
     )
 
 
@@ -109,8 +111,7 @@ def main(
         save_model(with_surroundings(mean, prepared, seed), teacher)
         finish(teacher, prepared, "muse-base-teacher", "Teacher of muse-base")
     taught = work / f"base-student-{steps}-{student_steps}-{seed}.safetensors"
-    # Another seed, so that the same crops do not come again.
-    run(student(prepared, Stage(taught, student_steps, seed + 1, workers), end, teacher))
+    run(student(prepared, Stage(taught, student_steps, seed, workers), end, teacher))
     mean = mean_of_weights(load_model(start), load_model(taught))
     save_model(with_surroundings(mean, prepared, seed), out)
     # The teacher is a step of the same recipe, not a parent.
