@@ -60,7 +60,7 @@ class Decoder(nn.Module):
 
     def __init__(self, channels: Sequence[int], hyper_channels: int, align_corners: bool) -> None:
         super().__init__()
-        self._align_corners = align_corners
+        self.align_corners = align_corners
         # A decoder map has the channels of the shallower map it was fused with.
         self.fusion = nn.ModuleList(
             FusionBlock(channels[i + 1], channels[i], align_corners)
@@ -101,7 +101,7 @@ class Decoder(nn.Module):
 
     def resized(self, x: Tensor, size: list[int]) -> Tensor:
         """Resize (B, C, h, w) to the shallowest map's size as hyper-features are resized."""
-        return resize(x, size, self._align_corners)
+        return resize(x, size, self.align_corners)
 
 
 def fused_by(blocks: Iterable[nn.Module], maps: Sequence[Tensor]) -> list[Tensor]:

@@ -10,7 +10,7 @@ there are fewer cells. Two maps are not joined to be convolved: their convolutio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 import torch
@@ -69,7 +69,7 @@ class ConvertedNetwork(nn.Module):
             projected = (
                 surroundings.project(surroundings.coarse(joined))
                 if self.project is None
-                else surroundings.coarse(self.project(fused))
+                else self.project.means(fused, surroundings.coarse)
             )
             fused.append(surroundings.around(projected))
         return self.point_head.out(hidden).float(), *fused
@@ -112,14 +112,34 @@ class _OfLevels(nn.Module):
         # One of them adds the bias.
         biases = [joined.bias, *[None] * (len(weights) - 1)]
         self.parts = nn.ModuleList(map(_after, projections, weights, biases))
-        self._resized = decoder.resized
+        self._resized, self._align_corners = decoder.resized, decoder.align_corners
 
     def forward(self, fused: Sequence[Tensor]) -> Tensor:
         """Maps (B, C_i, h_i, w_i), shallow to deep, to (B, C, h_0, w_0)."""
-        n_maps = len(self.parts)
-        first, *others = (part(x) for part, x in zip(self.parts, fused[:n_maps], strict=True))
+        first, *others = self._convolved(fused)
         size = list(first.shape[-2:])
-        return sum((self._resized(x, size) for x in others), start=cast("Tensor", first))
+        return sum((self._resized(x, size) for x in others), start=first)
+
+    def means(self, fused: Sequence[Tensor], coarse: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return ``coarse(self(fused))``, computed on smaller maps.
+
+        Args:
+            fused: The maps, as :meth:`forward` takes them.
+            coarse: Takes means over the square cells of a grid.
+        """
+        own, *others = self._convolved([coarse(fused[0]), *fused[1:]])
+        size, grid = list(fused[0].shape[-2:]), list(own.shape[-2:])
+        means = own
+        for x in others:
+            # Bilinear resizing is linear within half a cell, so that the mean over a cell of a grid
+            # twice as fine is the value in its middle. With align_corners cells do not coincide.
+            direct = 2 * x.shape[-1] <= grid[-1] and not self._align_corners
+            resized = self._resized(x, grid) if direct else coarse(self._resized(x, size))
+            means = means + resized
+        return means
+
+    def _convolved(self, fused: Sequence[Tensor]) -> list[Tensor]:
+        return [part(x) for part, x in zip(self.parts, fused[: len(self.parts)], strict=True)]
 
 
 def _normalised(pixels: Tensor) -> Tensor:
