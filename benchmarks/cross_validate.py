@@ -34,7 +34,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -220,17 +220,36 @@ def _plain_views(plan: Plan, site: str) -> FinetuneConfig:
 
 def _earlier(plan: Plan, site: str) -> FinetuneConfig:
     """The earlier recipe, from random weights."""
-    breast = plan.prepared.split(BREAST, (site,)).learn
-    negatives = plan.prepared.folder("negatives")
+    return earlier_config(plan.prepared, plan.data, _last_stage(plan), (site,))
+
+
+def earlier_config(
+    prepared: Prepared,
+    data: Path,
+    stage: muse_small.Stage,
+    without_sites: Collection[str] = (),
+    colon: bool = True,
+) -> FinetuneConfig:
+    """Configuration of muse_small_breast.py from random weights.
+
+    Args:
+        prepared: The sets at the model's scale.
+        data: Folder with the sets.
+        stage: Length, seed and output path.
+        without_sites: Hospitals to leave out.
+        colon: Whether positions of CoNSeP are learnt.
+    """
+    breast = prepared.split(BREAST, without_sites).learn
+    negatives = prepared.folder("negatives")
     return FinetuneConfig(
-        train=muse_small_breast.training_sets(plan.data, negatives, MPP, breast),
-        val=plan.prepared.validation((site,)),
-        out=plan.work / "unnamed.safetensors",
+        train=muse_small_breast.training_sets(data, negatives, MPP, breast, colon),
+        val=prepared.validation(without_sites),
+        out=stage.out,
         model=ARCHITECTURE,
-        steps=plan.steps,
+        steps=stage.steps,
         validate_every=250,
-        seed=plan.seed,
-        workers=plan.workers,
+        seed=stage.seed,
+        workers=stage.workers,
         views=muse_small_breast.VIEWS,
         losses=muse_small_breast.LOSSES,
         shards=2,
