@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Any, cast
 
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +19,8 @@ import tifffile
 from PIL import Image
 
 import muse_core as muse
+from muse_core.nuclei import empty_table, nucleus_table
+from muse_core.nuclei.store import SlideIdentity
 
 from .detect.dot_runs import DAMAGED, SMALL_TILES, BrokenReads
 from .job_inputs import write_model, write_slide
@@ -138,7 +141,7 @@ def test_paths_of_other_kinds_and_wrong_regions(tmp_path: Path) -> None:
     write_slide(tmp_path / "s.png", 128, 128)
     assert len(muse.detect(Place(), model, mpp=0.5)) > 0
     for region in ((0, 0, 64, 64), "0,0,64,64"):
-        with pytest.raises(muse.UserError, match="A region is a Region or PolygonRegion, not"):
+        with pytest.raises(muse.UserError, match=r"A region is a Region or PolygonRegion, .*not"):
             muse.detect(Place(), model, mpp=0.5, region=region)  # type: ignore[arg-type]
 
 
@@ -174,9 +177,61 @@ def test_an_array_given_for_a_path_or_a_model_says_where_it_belongs() -> None:
         muse.detect(None, mpp=0.5)
 
 
-def test_a_name_too_long_for_the_system_is_no_model() -> None:
-    with pytest.raises(muse.UserError, match=r"Cannot open a+: File name too long"):
-        muse.load_model("a" * 300)
+def test_names_that_the_system_cannot_have_are_refused() -> None:
+    table, classes = empty_table(), muse.ClassScheme.from_names(["tumor"])
+    slide = SlideIdentity("s.svs", 1, "0")
+    for use in (
+        muse.open_slide,
+        muse.load_model,
+        muse.read_nuclei,
+        muse.AnnotationStore.open,
+        lambda given: muse.AnnotationStore.create(given, slide, classes),
+        lambda given: muse.write_nuclei(given, table, mpp=0.5),
+    ):
+        with pytest.raises(muse.UserError, match=r"^'a\\x00\.csv' holds a null character"):
+            use("a\0.csv")
+        with pytest.raises(muse.UserError, match=r"^Cannot \w+ .*a+\.csv: File name too long\.$"):
+            use("a" * 300 + ".csv")
+    with pytest.raises(muse.UserError, match="is of no format known for nuclei"):
+        muse.write_nuclei("a" * 300, table, mpp=0.5)
+
+
+@pytest.mark.parametrize("given", [3, "tumor", [3], ["tumor", None]])
+def test_names_of_classes_are_a_list_of_texts(given: Any) -> None:
+    with pytest.raises(muse.UserError, match=r"as a list, not as|is a text, not"):
+        muse.ClassScheme.from_names(given)
+
+
+def test_values_of_another_type_are_named() -> None:
+    glass = np.full((64, 64, 3), 255, np.uint8)
+    slide, table = muse.slide_from_arrays(glass, mpp=0.5), empty_table()
+    odd: Any = 3
+    for call, sentence in (
+        (lambda: muse.detect(slide, region=odd), "A region is a Region or PolygonRegion, .* not 3"),
+        (lambda: muse.detect(slide, region=[]), "No region is given"),
+        (lambda: muse.Region(0, 0, cast(Any, "5"), 5), "A region is four numbers in pixels, not"),
+        (lambda: muse.PolygonRegion(odd), "at least three vertices of two numbers"),
+        (lambda: slide.read(odd), "A slide is read by a Region, .* not by 3"),
+        (lambda: muse.ImageChoice(cast(Any, "2")), "image counts from 1, got '2'"),
+        (lambda: muse.ImageChoice(channels=odd), 'Channels are a text such as "3,2,1", got 3'),
+        (lambda: muse.write_nuclei("n.csv", odd), "Nuclei are a table or .*, not 3"),
+        (lambda: muse.write_nuclei("n.csv", table, mpp=cast(Any, "1")), "are one number, not '1'"),
+        (lambda: muse.finetune(odd), "given as a FinetuneConfig, not as 3"),
+        (lambda: muse.pretrain(odd), "given as a PretrainConfig, not as 3"),
+    ):
+        with pytest.raises(muse.UserError, match=sentence):
+            call()
+
+
+def test_masked_values_are_not_taken_for_values() -> None:
+    glass = np.ma.masked_array(np.zeros((64, 64, 3), np.uint8), mask=False)
+    assert muse.slide_from_arrays(glass).read(muse.Region(0, 0, 1, 1)).max() == 0
+    glass[3, 4] = np.ma.masked
+    for image in (glass, da.from_array(glass)):
+        with pytest.raises(muse.UserError, match=r"has masked pixels; numpy\.ma\.filled"):
+            muse.slide_from_arrays(image)
+    with pytest.raises(muse.UserError, match="a coordinate that is not a number"):
+        nucleus_table(np.ma.masked_array([1.0, 2.0], mask=[False, True]), [1, 2], "a")
 
 
 def test_an_open_slide_stays_in_its_process(tmp_path: Path) -> None:

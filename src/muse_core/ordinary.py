@@ -18,11 +18,14 @@ def as_path(path: object) -> Path:
     """Return what a script gives as a path.
 
     Raises:
-        UserError: It is neither a text nor a path: an array, an open file, None, a list of paths.
+        UserError: It is neither a text nor a path: an array, an open file, None, a list of paths;
+            or it holds a null character, which no name of a file has.
     """
     if isinstance(path, str | os.PathLike):
         text = os.fspath(path)
         if isinstance(text, str):
+            if "\0" in text:
+                raise UserError(f"{text!r} holds a null character, which no name of a file has.")
             return Path(text)
     raise UserError(f"A file is given by its path, not by something of type {type(path).__name__}.")
 

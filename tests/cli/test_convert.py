@@ -29,7 +29,7 @@ SQUARE = NamedRegion(((0, 0), (9, 0), (9, 9), (0, 9)))
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "n.geojson"
-    write_nuclei(path, NucleusFile(TABLE, ClassScheme.from_names("ab"), 0.5, (SQUARE,)))
+    write_nuclei(path, NucleusFile(TABLE, ClassScheme.from_names(["a", "b"]), 0.5, (SQUARE,)))
     return path
 
 
@@ -44,7 +44,7 @@ def test_from_format_to_format(source: Path, capsys: pytest.CaptureFixture[str])
     }
     found = read_nuclei(out)
     assert found.table.equals(TABLE)
-    assert (found.scheme, found.regions) == (ClassScheme.from_names("ab"), (SQUARE,))
+    assert (found.scheme, found.regions) == (ClassScheme.from_names(["a", "b"]), (SQUARE,))
 
 
 def test_what_is_left_out_is_said(source: Path, capsys: pytest.CaptureFixture[str]) -> None:

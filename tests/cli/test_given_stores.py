@@ -33,7 +33,7 @@ def slide(tmp_path: Path) -> Path:
 def store(slide: Path) -> Path:
     """Its annotations: three nuclei, of which one is deleted, and a reviewed region."""
     path = slide.with_name("s.muse")
-    classes = ClassScheme.from_names("ab")
+    classes = ClassScheme.from_names(["a", "b"])
     with AnnotationStore.create(path, identify_slide(slide), classes) as store:
         store.insert(nucleus_table([20.0, 30, 150], [20.0, 40, 60], ["a", "b", "b"]))
         store.add_region(SQUARE, True, "field")

@@ -21,7 +21,7 @@ def test_classes_of_the_file_come_first_and_keep_colour_and_key() -> None:
 
 
 def test_classes_without_any_in_the_file() -> None:
-    assert NucleusFile(TABLE).classes() == ClassScheme.from_names("abc")
+    assert NucleusFile(TABLE).classes() == ClassScheme.from_names(["a", "b", "c"])
     taken = ClassScheme((NucleusClass("z", "#123456", "2"),))
     assert [c.key for c in NucleusFile(TABLE, taken).classes().classes] == ["2", "1", "3", "4"]
     with pytest.raises(UserError, match="without a class"):
@@ -43,7 +43,7 @@ def test_a_number_for_each_nucleus_is_no_class() -> None:
 def test_facts_survive_json() -> None:
     region = NamedRegion(((0, 0), (1, 0), (0, 1.5)), "left", True)
     slide = RecordedSlide("a.svs", "sha256:0123456789abcdef#image=2")
-    facts = Facts(ClassScheme.from_names("ab"), 0.25, (region,), (2560.0, 7680.0), slide)
+    facts = Facts(ClassScheme.from_names(["a", "b"]), 0.25, (region,), (2560.0, 7680.0), slide)
     assert facts_from_json(facts_to_json(facts)) == facts
     assert facts_from_json(None) == Facts(None, None, (), None, None)
     assert facts_from_json("{}") == Facts(None, None, (), None, None)

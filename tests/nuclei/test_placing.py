@@ -31,7 +31,7 @@ REGION = NamedRegion(((2600.5, 7700.0), (2700.0, 7700.0), (2700.0, 7800.0)), "fi
 
 def on_slide() -> NucleusFile:
     table = nucleus_table([3007.842, 3210.656], [7685.31, 8000.25], ["a", "b"])
-    return NucleusFile(table, ClassScheme.from_names("ab"), 0.499, (REGION,), (), (0.0, 0.0))
+    return NucleusFile(table, ClassScheme.from_names(["a", "b"]), 0.499, (REGION,), (), (0.0, 0.0))
 
 
 def test_positions_move_and_come_back_exactly() -> None:

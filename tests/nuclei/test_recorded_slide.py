@@ -47,7 +47,7 @@ def test_a_slide_whose_name_is_no_text_keeps_annotations(tmp_path: Path) -> None
         slide.write_bytes(b"pixels")
     except OSError:
         pytest.skip("file names are texts here")
-    with StorePlace(slide).create(ClassScheme.from_names("ab")) as store:
+    with StorePlace(slide).create(ClassScheme.from_names(["a", "b"])) as store:
         store.add(1, 2, "a")
     opened = StorePlace(slide).open()
     assert opened is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,11 +36,18 @@ class SearchArea:
         limit = Region(0.0, 0.0, float(width), float(height))
         if wanted is None:
             return cls((limit,), limit)
-        given = (wanted,) if isinstance(wanted, Region | PolygonRegion) else tuple(wanted)
+        if not isinstance(wanted, Iterable):
+            wanted = (wanted,)
+        given = tuple(wanted)
+        if not given:
+            raise UserError("No region is given; None is the whole slide.")
         kept: list[Shape] = []
         for shape in given:
             if not isinstance(shape, Region | PolygonRegion):
-                raise UserError(f"A region is a Region or PolygonRegion, not {shape!r}.")
+                raise UserError(
+                    f"A region is a Region or PolygonRegion, as in Region(0, 0, 500, 500), not"
+                    f" {shape!r:.100}."
+                )
             clipped = shape.bounds.intersect(limit)
             if clipped is not None:
                 kept.append(clipped if isinstance(shape, Region) else shape)

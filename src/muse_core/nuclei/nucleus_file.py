@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import pandas as pd
 
@@ -114,7 +115,11 @@ def unclassified_note(count: int) -> str:
 
 def check_positive_mpp(mpp: float | None) -> None:
     """Raise UserError unless this is None or a number above 0."""
-    if mpp is not None and not (math.isfinite(mpp) and mpp > 0):
+    if mpp is None:
+        return
+    if isinstance(mpp, bool) or not isinstance(mpp, Real):
+        raise UserError(f"Microns per pixel are one number, not {mpp!r:.40}.")
+    if not (math.isfinite(mpp) and mpp > 0):
         raise UserError(f"Microns per pixel must be above 0, got {mpp:g}.")
 
 

@@ -38,6 +38,9 @@ class NucleusClass:
     key: str = ""
 
     def __post_init__(self) -> None:
+        for what, text in (("name", self.name), ("colour", self.color), ("key", self.key)):
+            if not isinstance(text, str):
+                raise UserError(f"The {what} of a nucleus class is a text, not {text!r:.40}.")
         if not self.name.strip():
             raise UserError("A nucleus class needs a name.")
         fault = fault_of_name(self.name)
@@ -78,13 +81,16 @@ class ClassScheme:
         A colour is used again, and a key left out, when there are none left.
 
         Raises:
-            UserError: A name is empty or there already.
+            UserError: A name is empty or there already, or a single text is given, whose letters
+                would be classes.
         """
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise UserError(f"Names of classes are given as a list, not as {names!r:.40}.")
         classes = list(self.classes)
         used = {c.color.lower() for c in classes}
         keys = {c.key for c in classes}
         for name in names:
-            color = _KNOWN_COLORS.get(name, _PALETTE[len(classes) % len(_PALETTE)])
+            color = _KNOWN_COLORS.get(str(name), _PALETTE[len(classes) % len(_PALETTE)])
             if color in used:
                 color = next((c for c in _PALETTE if c not in used), color)
             key = next((k for k in _KEYS if k not in keys), "")

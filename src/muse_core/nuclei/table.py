@@ -69,14 +69,14 @@ def nucleus_table(
         UserError: A value does not fit the schema.
     """
     try:
-        xs = np.asarray(x, dtype=np.float64).reshape(-1)
+        xs = float_values(x).reshape(-1)
         table = pd.DataFrame(
             {
                 "id": np.arange(len(xs)) if ids is None else np.asarray(ids),
                 "x": xs,
-                "y": np.asarray(y, dtype=np.float64).reshape(-1),
+                "y": float_values(y).reshape(-1),
                 "class_name": _texts(class_name),
-                "score": np.broadcast_to(np.asarray(score, dtype=np.float32), xs.shape),
+                "score": np.broadcast_to(float_values(score).astype(np.float32), xs.shape),
                 "status": _texts(status),
                 "model": _texts(model),
             },
@@ -85,6 +85,12 @@ def nucleus_table(
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"These values do not make a nucleus table: {error}.") from error
     return validate_table(table)
+
+
+def float_values(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Values as floats; NaN where an array is masked, whose values there mean nothing."""
+    result: npt.NDArray[np.float64] = np.ma.filled(np.ma.asarray(values, np.float64), np.nan)
+    return result
 
 
 def _texts(values: Sequence[str] | pd.Series | str) -> str | npt.NDArray[np.object_]:

@@ -97,6 +97,8 @@ def pretrain(
         UserError: ROIs, base, device or checkpoint cannot be used, another process has ended, or
             the loss is no longer finite; the last good checkpoint and its backbone are then kept.
     """
+    if not isinstance(config, PretrainConfig):
+        raise UserError(f"A training is given as a PretrainConfig, not as {config!r:.100}.")
     with contextlib.ExitStack() as held:
         held.enter_context(compiler_left_out())
         if launch().rank == 0:

@@ -179,6 +179,12 @@ def arrays_source(levels: Any, name: str) -> SlideSource:
 
 def array_level(array: Any, name: str) -> ArraysLevel:
     """A level over an array; raises UserError where it is no image."""
+    if np.ma.is_masked(array) or isinstance(getattr(array, "_meta", None), np.ma.MaskedArray):
+        # What lies under a mask is often nonsense, and whether it is to be glass is not said.
+        raise UserError(
+            f"{name} has masked pixels; numpy.ma.filled(array, 255), or dask.array.ma.filled(array,"
+            " 255), makes them white."
+        )
     axes, dtype = _axes_of(array, name), _dtype_of(array, name)
     # Big-endian files give big-endian arrays.
     if dtype.newbyteorder("=") not in _TYPES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -37,9 +38,11 @@ class ImageChoice:
 
     def __post_init__(self) -> None:
         for what, number in (("image", self.image), ("plane", self.plane)):
-            if number is not None and number < 1:
-                raise UserError(f"The number of the {what} counts from 1, got {number}.")
+            if number is not None and (not isinstance(number, Integral) or number < 1):
+                raise UserError(f"The number of the {what} counts from 1, got {number!r:.40}.")
         if self.channels is not None:
+            if not isinstance(self.channels, str):
+                raise UserError(f'Channels are a text such as "3,2,1", got {self.channels!r:.40}.')
             self.channel_numbers()
 
     @property

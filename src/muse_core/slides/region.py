@@ -29,7 +29,7 @@ class Region:
         h: Height, above 0.
 
     Raises:
-        UserError: A value is not finite, or the rectangle is empty.
+        UserError: A value is no finite number, or the rectangle is empty.
     """
 
     x: float
@@ -38,7 +38,12 @@ class Region:
     h: float
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(v) for v in (self.x, self.y, self.w, self.h)):
+        given = (self.x, self.y, self.w, self.h)
+        try:
+            finite = all(map(math.isfinite, given))
+        except TypeError as error:
+            raise UserError(f"A region is four numbers in pixels, not {given!r:.100}.") from error
+        if not finite:
             raise UserError("The four numbers of a region must be finite.")
         if self.w <= 0 or self.h <= 0:
             raise UserError(f"A region needs a positive size, got {self.w:g} x {self.h:g}.")
@@ -112,13 +117,18 @@ class PolygonRegion:
         vertices: At least three (x, y) pairs that span an area.
 
     Raises:
-        UserError: There are too few vertices, one is not finite, or all lie on a line along x or y.
+        UserError: There are too few vertices, one is not two finite numbers, or all lie on a line
+            along x or y.
     """
 
     vertices: tuple[tuple[float, float], ...]
 
     def __post_init__(self) -> None:
-        if len(self.vertices) < 3 or any(len(v) != 2 for v in self.vertices):
+        try:
+            shape = np.asarray(self.vertices, np.float64).shape
+        except (TypeError, ValueError):
+            shape = ()
+        if len(shape) != 2 or shape[0] < 3 or shape[1] != 2:
             raise UserError("A polygon needs at least three vertices of two numbers each.")
         _ = self.bounds  # refuses what is not finite or has no extent
 

@@ -271,9 +271,13 @@ class Slide:
             pixel each way; white outside the slide.
 
         Raises:
-            UserError: The slide's scale is needed and unknown, the result would be too large, or
-                the file is damaged.
+            UserError: The slide's scale is needed and unknown, the result would be too large, the
+                region is none, or the file is damaged.
         """
+        if not isinstance(region, Region):
+            raise UserError(
+                f"A slide is read by a Region, as in Region(0, 0, 500, 500), not by {region!r:.99}."
+            )
         factor = 1.0 if mpp is None else check_mpp(mpp) / self.require_mpp()
         out_w, out_h = max(1, round(region.w / factor)), max(1, round(region.h / factor))
         if out_w * out_h > MAX_READ_PX:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -140,7 +140,14 @@ class CsvTable:
         )
 
 
-def read_csv_table(path: str | Path, columns: Mapping[str, Column]) -> CsvTable:
+_Columns = Mapping[str, Column]
+
+
+def read_csv_table(
+    path: str | Path,
+    columns: _Columns,
+    instead: Callable[[Sequence[str]], _Columns | None] = lambda _: None,
+) -> CsvTable:
     """Read columns of a CSV file, whatever dialect it is in.
 
     Comma, semicolon, tab or bar between cells; a ``sep=`` line and a few others before the header;
@@ -151,6 +158,8 @@ def read_csv_table(path: str | Path, columns: Mapping[str, Column]) -> CsvTable:
     Args:
         path: The file.
         columns: What to look for, by a key.
+        instead: Gets the names in the header, lower case; returns what to look for in this file, or
+            None for the same.
 
     Raises:
         UserError: The file is missing, no CSV, lacks a column or has it twice, has more cells in a
@@ -159,7 +168,7 @@ def read_csv_table(path: str | Path, columns: Mapping[str, Column]) -> CsvTable:
     source = require_file(path)
     try:
         with unpacked(source) as raw:
-            return _read_any(raw, source.name, columns)
+            return _read_any(raw, source.name, columns, instead)
     except UserError as error:
         raise UserError(f"{source.name} {error}") from error
     except _UNREADABLE as error:
@@ -187,19 +196,25 @@ def csv_names(path: str | Path, columns: Mapping[str, Column]) -> tuple[str, ...
     return ()
 
 
-def _read_any(raw: IO[bytes], name: str, columns: Mapping[str, Column]) -> CsvTable:
+def _read_any(
+    raw: IO[bytes],
+    name: str,
+    columns: _Columns,
+    instead: Callable[[Sequence[str]], _Columns | None],
+) -> CsvTable:
     """In the first encoding that fits."""
     for encoding in encodings_of(raw):
         try:
             with decoded(raw, encoding) as text:
                 header = find_header(text, columns)
-            places = header.places(columns)
-            numeric = [place for key, place in places.items() if columns[key].number]
+            wanted = instead(header.names) or columns
+            places = header.places(wanted)
+            numeric = [place for key, place in places.items() if wanted[key].number]
             frame = _body(raw, encoding, header, places, numeric)
         except UnicodeError:
             continue
         headings = {key: header.names[place] for key, place in places.items()}
-        return _checked(frame, name, columns, headings, header, encoding)
+        return _checked(frame, name, wanted, headings, header, encoding)
     raise ValueError("its text is neither Unicode nor Windows-1252")
 
 

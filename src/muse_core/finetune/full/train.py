@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from muse_core.data.points_folder import class_names_in
 from muse_core.detect import DetectConfig, choose_device
+from muse_core.errors import UserError
 from muse_core.evaluate.detection import detect_images
 from muse_core.files import only_one, resumable
 from muse_core.finetune.checks import with_found_models
@@ -67,6 +68,8 @@ def finetune(config: FinetuneConfig, listener: Listener | None = None) -> Finetu
         UserError: Data, base model or checkpoint cannot be used, a worker was ended, or the loss is
             no longer finite.
     """
+    if not isinstance(config, FinetuneConfig):
+        raise UserError(f"A training is given as a FinetuneConfig, not as {config!r:.100}.")
     found = with_found_models(config)
     kept = checkpoint_path(config.out)
     going_on = resumable(kept) if config.resume else contextlib.nullcontext()

@@ -32,6 +32,8 @@ from muse_core.nuclei.table import Status, nucleus_table
 
 POSITIONS_AS_PIXELS = "Positions were taken as pixels of the full resolution."
 """Note on a file that does not say in which unit its positions are."""
+NO_CLASSES = f"No column names the classes; these are looked for: {', '.join(CLASS_KEYS)}."
+"""Note on a file in which no column names them."""
 NUMBERED_ANEW = "Ids that are no numbers were replaced."
 """Note on a file of another program, whose ids are texts."""
 SLIDE_KEYS = (
@@ -267,10 +269,8 @@ def _foreign(xy: npt.NDArray[np.float64], columns: Mapping[str, npt.NDArray[Any]
         require_one_part(columns[heading].tolist(), part, heading)
     key = next((key for key in CLASS_NAMES if key in by_name), None)
     if key is None:
-        none = f"No column names the classes; these are looked for: {', '.join(CLASS_KEYS)}."
-        return NucleusFile(
-            nucleus_table(xy[:, 0], xy[:, 1], UNCLASSIFIED), notes=(POSITIONS_AS_PIXELS, none)
-        )
+        table = nucleus_table(xy[:, 0], xy[:, 1], UNCLASSIFIED)
+        return NucleusFile(table, notes=(POSITIONS_AS_PIXELS, NO_CLASSES))
     names, notes = class_names(columns[by_name[key]].tolist(), key)
     return NucleusFile(
         nucleus_table(xy[:, 0], xy[:, 1], names), notes=(POSITIONS_AS_PIXELS, *notes)

@@ -16,7 +16,15 @@ import pandas as pd
 from muse_core.errors import UserError
 from muse_core.files import replacing
 from muse_core.mpp_range import MAX_MPP, MIN_MPP
+from muse_core.nuclei.formats.axes import (
+    AXES_AS_PIXELS,
+    NUMBER_OF_REGION,
+    axes_columns,
+    is_along_axes,
+    to_corner_px,
+)
 from muse_core.nuclei.formats.columns import (
+    NO_CLASSES,
     NUMBERED_ANEW,
     PART_KEYS,
     POSITIONS_AS_PIXELS,
@@ -32,7 +40,14 @@ from muse_core.nuclei.formats.headings import (
     spellings,
 )
 from muse_core.nuclei.formats.omero import OMERO_COLUMNS, from_omero
-from muse_core.nuclei.nucleus_file import WHOLE_SLIDE, NucleusFile, Origin, check_count
+from muse_core.nuclei.nucleus_file import (
+    UNCLASSIFIED,
+    WHOLE_SLIDE,
+    NucleusFile,
+    Origin,
+    check_count,
+    check_positive_mpp,
+)
 from muse_core.nuclei.recorded_slide import RecordedSlide
 from muse_core.nuclei.table import Status, nucleus_table, valid_parts
 from muse_core.tables import Column, CsvTable, csv_names, read_csv_table, write_csv_rows
@@ -110,8 +125,7 @@ def write_csv_parts(
     slide: RecordedSlide | None = None,
 ) -> None:
     """Like :func:`write_csv`, for an iterable of tables, whose ids must differ."""
-    if not math.isfinite(mpp) or mpp <= 0:
-        raise UserError(f"Microns per pixel must be above 0, got {mpp:g}.")
+    check_positive_mpp(mpp)
     name = Path(path).name.lower()
     separator = "\t" if name.endswith((".tsv", ".tsv.gz")) else ","
     with replacing(path) as partial, _opened(partial, name.endswith(".gz")) as file:
@@ -165,14 +179,15 @@ def read_csv_file(path: str | Path) -> NucleusFile:
     Raises:
         UserError: The file is missing, not CSV, lacks a column, or holds a bad value.
     """
-    raw = from_omero(nuclei_alone(read_csv_table(path, NUCLEUS_CSV)))
+    table = read_csv_table(path, NUCLEUS_CSV, lambda names: axes_columns(names, NUCLEUS_CSV))
+    raw = from_omero(nuclei_alone(table))
     check_count(len(raw), raw.name)
-    x, y = raw.numbers("x_px"), raw.numbers("y_px")
+    x, y = (raw.numbers(key) + to_corner_px(raw.headings) for key in ("x_px", "y_px"))
     ids, anew = _ids(raw)
     try:
         require_one_part_in(raw)
         require_centres(raw.headings, "x_px")
-        names, unnamed = class_names(raw.texts("class").tolist(), "class")
+        names, unnamed = _classes(raw)
         table = nucleus_table(
             x,
             y,
@@ -227,6 +242,18 @@ def require_centres(headings: Mapping[str, str], x: str) -> None:
         )
 
 
+def _classes(raw: CsvTable) -> tuple[list[str] | str, tuple[str, ...]]:
+    """The class of each nucleus, and notes."""
+    numbers_regions = (
+        is_along_axes(raw.headings)
+        and raw.headings.get("class") == NUMBER_OF_REGION
+        and not len(raw.form.parse(raw.cells["class"])[1])
+    )
+    if "class" not in raw or numbers_regions:
+        return UNCLASSIFIED, (NO_CLASSES,)
+    return class_names(raw.texts("class").tolist(), "class")
+
+
 def _ids(raw: CsvTable) -> tuple[npt.NDArray[Any] | None, tuple[str, ...]]:
     """(N,) ids, or None and a note where none of them is a number, as those of other programs.
 
@@ -255,6 +282,8 @@ def taken_as_pixels(headings: Mapping[str, str]) -> tuple[str, ...]:
     Args:
         headings: What a file calls x_px and y_px.
     """
+    if is_along_axes(headings):
+        return (AXES_AS_PIXELS,)
     found = {headings[key].strip().lower() for key in ("x_px", "y_px")}
     return (POSITIONS_AS_PIXELS,) if found & set(_WITHOUT_UNIT) else ()
 

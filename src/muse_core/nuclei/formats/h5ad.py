@@ -58,8 +58,9 @@ def write_h5ad(
             character, or the file cannot be written.
     """
     n = len(content.table)
-    if features is not None and (features.ndim != 2 or len(features) != n):
-        raise UserError(f"{n} nuclei need as many rows of features, got {features.shape}.")
+    if features is not None and (np.ndim(features) != 2 or len(features) != n):
+        shape = np.shape(features)
+        raise UserError(f"{n} nuclei need as many rows of features, got the shape {shape}.")
     write_h5ad_parts([content.table], path, facts_of(content), features)
 
 

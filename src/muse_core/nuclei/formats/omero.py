@@ -25,7 +25,7 @@ def from_omero(raw: CsvTable) -> CsvTable:
     Args:
         raw: Of any file; unchanged unless it is one of OMERO.
     """
-    if any(key not in raw for key in OMERO_COLUMNS):
+    if any(key not in raw for key in (*OMERO_COLUMNS, "class")):
         return raw
     kinds = raw.cells["class"].str.strip().str.lower().to_numpy(dtype=object)
     centred = np.isin(kinds, _CENTRED)

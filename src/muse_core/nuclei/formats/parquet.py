@@ -17,7 +17,14 @@ import pyarrow.parquet as pq
 
 from muse_core.errors import UserError
 from muse_core.files import replacing, system_sentence
+from muse_core.nuclei.formats.axes import (
+    NUMBER_OF_REGION,
+    axes_columns,
+    is_along_axes,
+    to_corner_px,
+)
 from muse_core.nuclei.formats.columns import (
+    NO_CLASSES,
     NUMBERED_ANEW,
     PART_KEYS,
     class_names,
@@ -36,6 +43,7 @@ from muse_core.nuclei.formats.facts import Facts, facts_from_json, facts_of, fac
 from muse_core.nuclei.formats.geoparquet import geometry_column, read_outlines
 from muse_core.nuclei.formats.parquet_columns import (
     is_bytes,
+    is_number,
     is_score,
     is_text,
     is_words,
@@ -45,6 +53,7 @@ from muse_core.nuclei.formats.parquet_columns import (
     whole_numbers,
 )
 from muse_core.nuclei.nucleus_file import (
+    UNCLASSIFIED,
     NucleusFile,
     check_characters,
     check_count,
@@ -152,7 +161,9 @@ def read_parquet(path: str | Path) -> NucleusFile:
             repeated = _maybe_repeated(facts, schema)
             file = pq.ParquetFile(stream, metadata=facts, read_dictionary=repeated)
             named = _our_columns(schema.names)
-            has_points = {"x_px", "y_px", "class"} <= set(named)
+            has_points = {"x_px", "y_px"} <= set(named) and (
+                "class" in named or is_along_axes(named)
+            )
             if has_points and not taken_as_pixels(named):
                 return _read_points(file, named)
             geometry = geometry_column(schema)
@@ -206,7 +217,7 @@ def _our_columns(names: Sequence[str]) -> dict[str, str]:
     """
     folded = [name.strip().lower() for name in names]
     found = {}
-    for key, column in NUCLEUS_CSV.items():
+    for key, column in (axes_columns(folded, NUCLEUS_CSV) or NUCLEUS_CSV).items():
         known = next((name for name in column.names if name in folded), None)
         if known is None or key not in (*_SCHEMA.names, *PART_KEYS, *BOX_COLUMNS, "probability"):
             continue
@@ -229,16 +240,22 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
     for key, values in xy.items():
         if np.isnan(values).any():
             raise UserError(f"It holds a nucleus with an empty cell in the column {key}.")
+    corner_px = to_corner_px(named)
+    if _numbers_regions(named, columns):
+        del columns["class"]
     words = {
         key: texts(columns[key], key) for key in ("class", "status", "model") if key in columns
     }
     check_characters(sum(sum(len(v or "") for v in values) for values in words.values()))
-    names, notes = class_names(words["class"].tolist(), "class")
+    names: Sequence[str] | str = UNCLASSIFIED
+    notes: tuple[str, ...] = (NO_CLASSES,)
+    if "class" in words:
+        names, notes = class_names(words["class"].tolist(), "class")
     words_as_ids = "id" in columns and is_words(columns["id"])
     facts = facts_from_json((file.schema_arrow.metadata or {}).get(_KEY))
     table = nucleus_table(
-        xy["x_px"],
-        xy["y_px"],
+        xy["x_px"] + corner_px,
+        xy["y_px"] + corner_px,
         names,
         score=_scores(columns),
         status=filled(words["status"].tolist(), Status.PREDICTED.word)
@@ -249,6 +266,12 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
     )
     anew = (NUMBERED_ANEW,) if words_as_ids else ()
     return facts.with_table(table, (*anew, *taken_as_pixels(named), *notes))
+
+
+def _numbers_regions(named: Mapping[str, str], columns: Mapping[str, pa.Array]) -> bool:
+    """Whether the column taken for classes holds numbers of regions."""
+    is_label = named.get("class") == NUMBER_OF_REGION
+    return is_along_axes(named) and is_label and is_number(columns["class"].type)
 
 
 def _scores(columns: Mapping[str, pa.Array]) -> npt.NDArray[np.float64] | float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from muse_core.errors import UserError, cannot
-from muse_core.files import names_stdout
+from muse_core.files import is_special, names_stdout
 from muse_core.isolation import Limits, run_isolated
 from muse_core.nuclei.counted import counted
 from muse_core.nuclei.formats.csv import CSV_SUFFIXES, read_csv_file, write_csv, write_csv_parts
@@ -102,13 +103,6 @@ def read_nuclei_here(path: str | Path, outlines_are_nuclei: bool = False) -> Nuc
     """Like :func:`read_nuclei`, in this process; for files that were written by the caller.
 
     A damaged file may crash the process.
-
-    Args:
-        path: See :func:`read_nuclei`.
-        outlines_are_nuclei: See :func:`read_nuclei`.
-
-    Raises:
-        UserError: See :func:`read_nuclei`.
     """
     return each_once(_format_of(path).read(Path(path), outlines_are_nuclei))
 
@@ -139,8 +133,10 @@ def write_nuclei(
         UserError: The name has no known end, a value does not fit or is said twice, a package is
             needed that is not installed, or the file cannot be written.
     """
-    if not isinstance(content, NucleusFile):
+    if isinstance(content, pd.DataFrame):
         content = NucleusFile(content, scheme, mpp, tuple(regions))
+    elif not isinstance(content, NucleusFile):
+        raise UserError(f"Nuclei are a table or what read_nuclei returns, not {content!r:.40}.")
     elif scheme is not None or mpp is not None or len(regions):
         raise UserError("A NucleusFile says its classes, scale and regions itself.")
     chosen = _format_to_write(path)
@@ -242,9 +238,10 @@ def _format_to_write(path: str | Path) -> NucleusFormat:
     try:
         return _format_of(target)
     except UserError:
-        no_file = target.exists() and not (target.is_file() or target.is_dir())
-        if no_file or names_stdout(target):
-            return FORMATS[0]
+        # A name that is too long is that of no device.
+        with contextlib.suppress(OSError):
+            if is_special(target) or names_stdout(target):
+                return FORMATS[0]
         raise
 
 

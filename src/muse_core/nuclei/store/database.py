@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
-from muse_core.errors import UserError
+from muse_core.errors import UserError, cannot
 from muse_core.files import NO_LOCKS, left_on, no_room_sentence
 from muse_core.isolation import CancelledError
 from muse_core.nuclei.store.schema import (
@@ -82,15 +82,18 @@ class Database:
         self.path = path = Path(os.path.realpath(path))
         self.lock = threading.RLock()
         """Held while reading or writing, because several threads share the connection."""
-        if create and path.exists():
-            raise StoreIsThereError(f"{path} exists already.")
-        if not create and not path.is_file():
-            raise UserError(f"There is no annotation store {path}.")
+        try:
+            if create and path.exists():
+                raise StoreIsThereError(f"{path} exists already.")
+            if not create and not path.is_file():
+                raise UserError(f"There is no annotation store {path}.")
+            self._was_alone = not any(file.exists() for file in _beside(path))
+            self._lock_is_new = not _lock_file(path).exists()
+        except OSError as error:  # the name, or that of its log, is too long
+            raise cannot("open", path, error) from error
         self._lock: FileLock | None = None
         self._refusal = f"was opened for reading; {_LOOK_ONLY}"
         self._opened: os.stat_result | None = None
-        self._was_alone = not any(file.exists() for file in _beside(path))
-        self._lock_is_new = not _lock_file(path).exists()
         if not read_only:
             self._lock, self._refusal = _try_lock(path, create)
         self.read_only = self._lock is None

@@ -16,7 +16,7 @@ from muse_core.nuclei.store.ingest import model_number, new_rows
 from muse_core.nuclei.store.predictions import Predictions
 from muse_core.nuclei.store.reading import shown_rows
 from muse_core.nuclei.store.rows import EDITED, STORED_ROW, NucleusRows, require_nuclei
-from muse_core.nuclei.table import Status
+from muse_core.nuclei.table import Status, float_values
 
 _A_PERSON = ""
 """Model name of a nucleus that a person has added."""
@@ -25,7 +25,7 @@ Ids = Sequence[int] | npt.NDArray[np.int64]
 
 def finite_places(x: npt.ArrayLike, y: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """(N, 2) x and y of nuclei; raises UserError where one is no number."""
-    xs, ys = (np.atleast_1d(np.asarray(values, dtype=np.float64)) for values in (x, y))
+    xs, ys = (np.atleast_1d(float_values(values)) for values in (x, y))
     if len(xs) != len(ys):
         raise UserError("Each nucleus needs an x and a y.")
     if not (np.isfinite(xs).all() and np.isfinite(ys).all()):

@@ -28,7 +28,7 @@ def archive(path: Path, *names: str, text: str = TEXT) -> Path:
 
 @pytest.mark.parametrize("name", ["n.zip", "n.geojson.zip", "N.ZIP"])
 def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
-    write_nuclei(tmp_path / name, NucleusFile(TABLE, ClassScheme.from_names("ab"), 0.5))
+    write_nuclei(tmp_path / name, NucleusFile(TABLE, ClassScheme.from_names(["a", "b"]), 0.5))
     found = read_nuclei(tmp_path / name)
     pd.testing.assert_frame_equal(found.table, TABLE)
     assert found.mpp == 0.5
