@@ -91,6 +91,19 @@ def test_a_slide_closed_while_its_nuclei_are_read_has_them_when_it_is_opened_aga
     assert "still being read" not in panel.status.text()
 
 
+def test_several_processes_read_what_one_reads(
+    panel: MusePanel, many: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_muse.annotations.row_reading._ROWS_OF_PROCESS", N // 4)
+    session = panel.session
+    session.viewer.open(many, plugin="napari-muse")
+    qtbot.waitUntil(lambda: not session.annotations.reading, timeout=60_000)
+    rows = session.annotations.rows
+    assert rows.tobytes() == session.annotations.store.rows().tobytes()
+    session.annotations.set_class([1, N], 2)
+    assert session.annotations.counts().tolist() == [N - 2, 2]
+
+
 def test_dropped_nuclei_wait_for_their_slide_although_another_is_shown(
     panel: MusePanel, many: Path, may_read: threading.Event, tmp_path: Path, qtbot: Any
 ) -> None:

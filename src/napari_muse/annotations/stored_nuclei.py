@@ -243,7 +243,7 @@ class StoredNuclei(NucleusArrays):
             self._reading = None
             self.rows = store.rows()
             return
-        self._reading = reading = RowReading(store.path, self.scheme, self.class_ids)
+        self._reading = reading = RowReading(store, self.scheme, self.class_ids)
         self._later(
             reading.read,
             lambda arrays: self._on_read(reading, arrays),

@@ -28,7 +28,12 @@ from muse_core.nuclei.store.reading import (
     table_of,
 )
 from muse_core.nuclei.store.region_edits import read_regions
-from muse_core.nuclei.store.rows import NucleusRows, nucleus_rows
+from muse_core.nuclei.store.rows import (
+    NucleusRows,
+    id_spans,
+    nucleus_rows,
+    nucleus_rows_between,
+)
 from muse_core.nuclei.store.sqlite_errors import damaged, is_damage
 from muse_core.nuclei.table import Status
 
@@ -131,8 +136,19 @@ class StoreReader:
             ids: Which; those that are not there are left out. None is all.
         """
         wanted = None if ids is None else np.asarray(ids, dtype=np.int64).reshape(-1)
+        return self._shown(lambda connection: nucleus_rows(connection, wanted))
+
+    def rows_between(self, first: int, last: int) -> NucleusRows:
+        """Those of :meth:`rows` whose ids lie in a span, inclusive."""
+        return self._shown(lambda connection: nucleus_rows_between(connection, first, last))
+
+    def id_spans(self, count: int) -> list[tuple[int, int]]:
+        """Spans of ids that all nuclei lie in, for several processes to read them side by side."""
+        return self._reading(lambda connection: id_spans(connection, count))
+
+    def _shown(self, read: Callable[[sqlite3.Connection], NucleusRows]) -> NucleusRows:
         live = self.predictions
-        rows = shown_rows(self._reading(lambda c: nucleus_rows(c, wanted)), live)
+        rows = shown_rows(self._reading(read), live)
         known = np.isin(rows["class_id"], list(self.class_ids.values()))
         if not known.all() or (rows["status"] >= len(Status)).any():
             raise damaged(self.path.name, "a nucleus has no class or no status")

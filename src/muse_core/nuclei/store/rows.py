@@ -44,6 +44,7 @@ COLUMNS = {
 
 # SQLite's limit of values in a statement is far above this.
 _AT_ONCE = 500
+_LEAST_ID, _LARGEST_ID = -(1 << 63), (1 << 63) - 1
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,24 @@ def nucleus_rows(
         rows = connection.execute(f"{select} WHERE id IN ({marks}) ORDER BY id", part)
         found.append(np.fromiter(rows, dtype=STORED_ROW))
     return np.concatenate(found)
+
+
+def nucleus_rows_between(connection: sqlite3.Connection, first: int, last: int) -> NucleusRows:
+    """Nuclei from one id to another, inclusive, as (n,) of STORED_ROW by id."""
+    query = f"SELECT {', '.join(STORED_ROW.names or ())} FROM nuclei WHERE id BETWEEN ? AND ?"
+    return np.fromiter(connection.execute(f"{query} ORDER BY id", (first, last)), dtype=STORED_ROW)
+
+
+def id_spans(connection: sqlite3.Connection, count: int) -> list[tuple[int, int]]:
+    """First and last id of spans that every id lies in one of; ids in use are divided equally."""
+    # SQLite finds each of the two at once, but both in one query by reading the whole table.
+    low, high = (
+        connection.execute(f"SELECT {end}(id) FROM nuclei").fetchone()[0] or 0
+        for end in ("min", "max")
+    )
+    starts = [low + (high - low + 1) * number // count for number in range(1, count)]
+    ends = [*(start - 1 for start in starts), _LARGEST_ID]
+    return list(zip([_LEAST_ID, *starts], ends, strict=True))
 
 
 def require_nuclei(connection: sqlite3.Connection, ids: npt.NDArray[np.int64]) -> NucleusRows:
