@@ -23,10 +23,10 @@ NAME, FILE = "muse-vit-s16", "vit_s_16-224.pth"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def four_blocks() -> Iterator[None]:
-    """ViTs with four of their twelve blocks, because these tests depend on file size."""
+def small_vits() -> Iterator[None]:
+    """ViTs of a third of the blocks, with short MLPs: to fetch a file takes time by its size."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timm, "create_model", partial(timm.create_model, depth=4))
+        patch.setattr(timm, "create_model", partial(timm.create_model, depth=4, mlp_ratio=0.5))
         yield
 
 
