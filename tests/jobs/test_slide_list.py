@@ -27,6 +27,18 @@ def test_a_slide_that_is_named_twice_has_one_scale(tmp_path: Path) -> None:
         listed_slides([str(listed)])
 
 
+def test_home_in_a_list_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    listed = tmp_path / "lists" / "list.csv"
+    for path in (tmp_path / "one.png", listed.parent / "~" / "two.png"):
+        path.parent.mkdir(exist_ok=True, parents=True)
+        write_slide(path, 64, 64)
+    listed.write_text("slide\n~/one.png\n~/two.png\n")
+    found = [Path(slide.path) for slide in listed_slides([str(listed)])]
+    assert found == [tmp_path / "one.png", listed.parent / "~" / "two.png"]
+
+
 def _element(group: int, number: int, kind: bytes, value: bytes) -> bytes:
     """An element of DICOM in explicit little-endian encoding; of a sequence its end is a mark."""
     head = struct.pack("<HH2s", group, number, kind)

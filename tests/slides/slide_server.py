@@ -29,6 +29,8 @@ class SlideServer:
         endless: Whether each response never ends.
         packs: Whether it compresses files for those who take that, and gives parts of the result.
         says_size: Whether responses state their length.
+        trickles: Whether contents come a byte at a time, fifty each second.
+        page: Web page that is the answer to every request, if any.
         folded: Compressed content of each response, if any.
         status: Status of every response, or 0 for the usual one.
         missing: Status and content of the response for what is not there.
@@ -47,6 +49,8 @@ class SlideServer:
     endless: bool = False
     packs: bool = False
     says_size: bool = True
+    trickles: bool = False
+    page: bytes = b""
     folded: bytes = b""
     status: int = 0
     missing: tuple[int, bytes] = (404, b"")
@@ -79,6 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif self.state.status or not self._is_allowed(with_body):
             self._say(self.state.status or 403, b"", with_body)
+        elif self.state.page:
+            self._say(200, self.state.page, with_body)
         elif self.state.endless:
             self._go_on(with_body)
         elif self.state.folded:
@@ -96,6 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _say(self, status: int, content: bytes, with_body: bool) -> None:
         self.send_response(status)
         self.send_header("Location", self.path)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content if with_body else b"")
@@ -150,11 +157,20 @@ class _Handler(BaseHTTPRequestHandler):
         if state.drop_every and len(state.requests) % state.drop_every == 0:
             count //= 2
             self.close_connection = True
-        if count and content is not None:
+        if state.trickles:
+            self._trickle(path.read_bytes()[start : start + count])
+        elif count and content is not None:
             self.wfile.write(content[start : start + count])
         elif count:
             with contextlib.suppress(OSError), path.open("rb") as file:
                 self.connection.sendfile(file, start, count)
+
+    def _trickle(self, content: bytes) -> None:
+        with contextlib.suppress(OSError):
+            for value in content:
+                self.wfile.write(bytes([value]))
+                if self.ends.wait(0.02):
+                    return
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from ome_zarr.format import Format, FormatV04, FormatV05
 from ome_zarr.writer import write_image
 
 from muse_core.errors import UserError
+from muse_core.files import remote
 from muse_core.slides import Region, open_slide
 
 from .slide_server import SlideServer, slide_server
@@ -84,6 +85,24 @@ def test_what_a_server_answers_is_said(
     with pytest.raises(UserError) as refused:
         open_slide(address)
     assert str(refused.value) == f"{address} {sentence}."
+
+
+def test_a_page_in_place_of_a_slide_is_called_one(server: SlideServer) -> None:
+    server.page = PAGE
+    with pytest.raises(UserError, match="answers with a web page and not with the file; it may"):
+        open_slide(f"{server.address}/s.tiff")
+
+
+@pytest.mark.parametrize("name", ["large.tiff", "v3.zarr"])
+def test_an_answer_that_trickles_is_not_waited_for(
+    server: SlideServer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for module in ("muse_core.files.remote", "muse_core.slides.ome_zarr.remote_store"):
+        monkeypatch.setattr(f"{module}.RETRY_AFTER_S", (0.0,))
+    monkeypatch.setattr(remote, "PATIENCE_S", 0.1)
+    server.trickles = True
+    with pytest.raises(UserError, match="sends less than 1000 bytes a second"):
+        open_slide(f"{server.address}/{name}")
 
 
 def test_another_part_of_a_file_than_was_asked_for_is_no_pixels(server: SlideServer) -> None:

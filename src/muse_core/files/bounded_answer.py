@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from aiohttp import ClientResponse
 
@@ -13,7 +14,7 @@ _GIVEN = re.compile(r"bytes (\d+)-")
 
 
 class BoundedAnswer(ClientResponse):
-    """A response of aiohttp whose decompressed body must not exceed a limit.
+    """A response of aiohttp whose decompressed body must not exceed a limit, nor come too slowly.
 
     A part of a file must be the one that was requested: a cache in between may answer with another
     one, whose bytes would be taken for pixels.
@@ -23,11 +24,12 @@ class BoundedAnswer(ClientResponse):
         """Return the whole body.
 
         Raises:
-            UnreachableError: It is too large, or another part of a file than was requested.
+            UnreachableError: It is too large or too slow, or another part of a file than was
+                requested.
         """
         if self._body is None:
             self._require_part()
-            parts, size = [], 0
+            parts, size, begun_s = [], 0, time.monotonic()
             async for part in self.content.iter_any():
                 size += len(part)
                 if size > remote.LARGEST_ANSWER:
@@ -35,6 +37,12 @@ class BoundedAnswer(ClientResponse):
                     megabytes = remote.LARGEST_ANSWER >> 20
                     raise remote.unreachable(
                         str(self.url), f"an answer has more than {megabytes} MB"
+                    )
+                passed_s = time.monotonic() - begun_s
+                if passed_s > remote.PATIENCE_S and size < remote.SLOWEST_BYTES_S * passed_s:
+                    self.close()
+                    raise remote.unreachable(
+                        str(self.url), f"it sends less than {remote.SLOWEST_BYTES_S} bytes a second"
                     )
                 parts.append(part)
             # The attribute from which aiohttp takes text and JSON.

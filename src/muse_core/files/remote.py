@@ -30,8 +30,12 @@ _GAP = 1 << 16
 """Parts with a smaller gap are requested together: at 10 MB/s the gap takes 6 ms."""
 LARGEST_ANSWER = 256 << 20
 """Limit of a response in bytes, against endless ones and decompression bombs."""
+PATIENCE_S = 60.0
+SLOWEST_BYTES_S = 1000
+"""A response that after the patience is still slower than this on average is given up."""
 _LONGEST = 8 << 20
 """Most bytes of parts that are requested together."""
+_WEB_PAGE = "text/html"
 _SIZE = re.compile(r"bytes 0-0/(\d+)")
 _GRANTS = re.compile(
     r"x-(amz|goog|ms)-.*|.*(signature|token|secret|password|credential|api_?-?key|accessid).*"
@@ -144,8 +148,13 @@ class RemoteFile(io.RawIOBase):
         self._fs, self._path = file_system(address)
         size = self._facts().get("size")
         if self._is_http:
-            gives_parts, told = self._persist(self._ask_for_a_part)
-            if not gives_parts:
+            kind, told = self._persist(self._ask_for_a_part)
+            if kind == _WEB_PAGE:
+                raise UserError(
+                    f"The server of {self.address} answers with a web page and not with the file;"
+                    " it may ask for a login."
+                )
+            if kind is not None:
                 raise UserError(
                     f"The server of {self.address} gives only whole files; fetch it first."
                 )
@@ -172,24 +181,26 @@ class RemoteFile(io.RawIOBase):
     def _is_http(self) -> bool:
         return self.address.lower().startswith("http")
 
-    def _ask_for_a_part(self) -> tuple[bool, int | None]:
-        """Whether a server answers with a part of the file, not with all of it each time.
+    def _ask_for_a_part(self) -> tuple[str | None, int | None]:
+        """Ask a server for a part of the file.
 
         Returns:
-            That, and the size of the whole file if the server says it with the part.
+            None where it answers with the part, else the type of what it answers with each time;
+            and the size of the whole file if the server says it with the part.
         """
         from fsspec.asyn import sync
 
-        async def ask() -> tuple[bool, str]:
+        async def ask() -> tuple[str | None, str]:
             session = await self._fs.set_session()
             url = self._fs.encode_url(self._path)
             async with session.get(url, headers={"Range": "bytes=0-0"}) as answer:
                 answer.raise_for_status()
-                return answer.status == 206, answer.headers.get("Content-Range", "")
+                kind = None if answer.status == 206 else answer.content_type
+                return kind, answer.headers.get("Content-Range", "")
 
-        gives_parts, said = sync(self._fs.loop, ask)
+        kind, said = sync(self._fs.loop, ask)
         size = _SIZE.fullmatch(said)
-        return gives_parts, int(size[1]) if size else None
+        return kind, int(size[1]) if size else None
 
     def readable(self) -> bool:
         """True."""

@@ -171,8 +171,17 @@ def _of_list(path: Path) -> Iterator[ListedSlide]:
 
 
 def _beside(name: str, folder: Path) -> str:
-    """A path in a list; relative ones are looked up beside the list, then in the current folder."""
+    """A path in a list; relative ones are looked up beside the list, then in the current folder.
+
+    A "~" before it is the home folder, as on the command line, unless something is called so.
+    """
     if is_address(name) or Path(name).is_absolute():
         return name
     beside = folder / name
-    return str(beside) if beside.exists() or not Path(name).exists() else name
+    if beside.exists():
+        return str(beside)
+    if Path(name).exists():
+        return name
+    # Unlike that of Path, it leaves a name as it is where there is no such user.
+    at_home = os.path.expanduser(name)  # noqa: PTH111
+    return str(beside) if at_home == name else at_home
