@@ -25,8 +25,9 @@ val tiles of the other hospitals, whose patients are not trained on.
 - "doubtful": "pretrained" without background loss where the models of "random" and "pretrained",
   in --work, agree on a nucleus that nobody annotated.
 
-Models are kept in --work, so an interrupted run can be resumed. Prints one JSON line per hospital,
-then one for their mean.
+With --final the final weights of "base" and "base-student" are scored, without averaging them with
+the initial ones. Models are kept in --work, so an interrupted run can be resumed. Prints one JSON
+line per hospital, then one for their mean.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ def main(
     teacher_steps: Annotated[int, typer.Option(help="Steps of the teacher base; 0: none.")] = 0,
     epochs: Annotated[int, typer.Option(help="Epochs of the pretraining of pretrained.")] = EPOCHS,
     pretraining_seed: Annotated[int, typer.Option(help="Seed of that pretraining.")] = 0,
+    final: Annotated[bool, typer.Option("--final", help="Score final weights.")] = False,
 ) -> None:
     """Print a JSON line for each left-out hospital."""
     prepared = prepare(data, work / "sets")
@@ -127,7 +129,9 @@ def main(
         line = {"recipe": recipe, "site": left_out, "steps": steps, "seed": seed}
         path = model_path(plan, recipe, steps, left_out)
         muse_small.run(dataclasses.replace(RECIPES[recipe](plan, left_out), out=path))
-        if recipe in FINISHES:
+        if final:
+            path = finished(plan, load_model(path), path.with_stem(f"{path.stem}-final"), left_out)
+        elif recipe in FINISHES:
             path = finished(plan, FINISHES[recipe](plan, path, left_out), path, left_out)
         line |= score(path, tiles_of(data, left_out)).to_json()
         print(json.dumps(line), flush=True)
