@@ -152,6 +152,8 @@ class KeptViewer:
     def _reset_settings(self) -> None:
         """Restore napari's settings, if they were changed."""
         settings = get_settings()
+        # Each panel leaves its place there. To reset all settings takes a hundredth of a second.
+        settings.application.plugin_widget_positions.clear()
         if settings.model_dump() != self._settings:
             settings.reset()
 
