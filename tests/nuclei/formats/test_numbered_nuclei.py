@@ -12,7 +12,7 @@ import pytest
 import shapely
 
 from muse_core.errors import UserError
-from muse_core.nuclei import read_nuclei_here
+from muse_core.nuclei import nucleus_table, read_nuclei, read_nuclei_here, write_nuclei
 
 from .geojson.geojson_files import feature
 
@@ -50,3 +50,15 @@ def test_a_number_for_each_nucleus_is_no_class(
     for few_or_repeated in ([*range(1, 21)], [*range(1, 21), 7]):
         found = read_nuclei_here(write(tmp_path, few_or_repeated))
         assert found.table["class_name"].tolist() == [str(label) for label in few_or_repeated]
+
+
+def test_numbers_of_classes_are_whole_as_in_other_formats(tmp_path: Path) -> None:
+    """pandas writes 1.0 for a class 1 where another nucleus has none."""
+    path = tmp_path / "n.csv"
+    path.write_text("x_px,y_px,class\n1,2,1.0\n3,4,\n5,6,2.0\n7,8,1\n")
+    found = read_nuclei(path).table["class_name"].tolist()
+    assert found == ["1", "unclassified", "2", "1"]
+    path.write_text("x_px,y_px,class\n1,2,1.0\n3,4,grade 2.0\n")
+    assert read_nuclei(path).table["class_name"].tolist() == ["1.0", "grade 2.0"]
+    write_nuclei(path, nucleus_table([1, 2], [3, 4], ["1.0", "2.0"]), mpp=0.5)
+    assert read_nuclei(path).table["class_name"].tolist() == ["1.0", "2.0"]

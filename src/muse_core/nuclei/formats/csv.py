@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 from collections.abc import Iterable, Mapping
 from io import BufferedWriter
 from pathlib import Path
@@ -90,6 +91,7 @@ _OWN = ("x_px", "y_px", "x_um", "y_um")
 _WITHOUT_UNIT = ("x", "y")
 _NOT_NUCLEI = ("annotation", "tile", "tma core", "root", "root object (image)", "image")
 _COMPARED = 1000
+_WHOLE = re.compile(r"\s*([0-9]+(\.0+)?\s*)?")
 
 
 def write_csv(
@@ -251,7 +253,18 @@ def _classes(raw: CsvTable) -> tuple[list[str] | str, tuple[str, ...]]:
     )
     if "class" not in raw or numbers_regions:
         return UNCLASSIFIED, (NO_CLASSES,)
-    return class_names(raw.texts("class").tolist(), "class")
+    names = raw.texts("class")
+    return class_names((names if "status" in raw else _whole(names)).tolist(), "class")
+
+
+def _whole(names: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+    """Classes as they are, unless all are whole numbers: "1.0" is then 1.
+
+    So pandas writes them where one is missing, and other formats have them as numbers.
+    """
+    if not all(_WHOLE.fullmatch(name) for name in set(names.tolist())):
+        return names
+    return np.array([name.partition(".")[0] for name in names], dtype=object)
 
 
 def _ids(raw: CsvTable) -> tuple[npt.NDArray[Any] | None, tuple[str, ...]]:
