@@ -128,7 +128,7 @@ class User:
         self.tissue, self.seconds = tissue, [0.0]
         self.true = np.array([self.names.index(name) for name in tissue.classes])
         # One micron is a pixel here.
-        self.learner = Learner(tissue.features, tissue.xy, base, self.names, 1.0, config)
+        self.learner = Learner(tissue.features, base, self.names, 1.0, config)
         self.nothing = self.learner.learn(self._examples(np.zeros(0, np.int64)))
 
     def learn(self, asked: Rows) -> LearningResult:

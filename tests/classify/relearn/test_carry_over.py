@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ from muse_core.classify.feature_folder import FeatureFacts, append_features, fin
 from muse_core.classify.relearn.carry_over import relearned_head, save_relearned
 from muse_core.classify.relearn.config import RelearnConfig
 from muse_core.classify.relearn.learner import LearningResult
-from muse_core.classify.relearn.place_offsets import PlaceOffsets
 from muse_core.classify.relearn.slide_learner import SlideLearner, SlideNuclei
 from muse_core.errors import UserError
 from muse_core.files import sha256_of
@@ -57,11 +56,8 @@ def _learn(
         find_features(tmp_path / "f", SLIDE), head, names, nuclei, class_map=class_map,
         config=RelearnConfig(method=method),
     )  # fmt: skip
-    learnt = learner.learn(nuclei)
-    # A head cannot say what holds in some places only.
-    everywhere = replace(learnt.predictor, offsets=PlaceOffsets.none(len(names)))
-    result = replace(learnt, predictor=everywhere)
-    found = everywhere.predict()
+    result = learner.learn(nuclei)
+    found = result.predictor.predict()
     assert found is not None
     scheme = ClassScheme.from_names(names)
     return Learnt(learner, result, features, found.classes.astype(np.int64), scheme)

@@ -37,8 +37,7 @@ class Tissue:
         self.xy = rng.uniform(0, 5000, (n, 2))
 
     def learner(self, method: str = "logistic") -> Learner:
-        config = RelearnConfig(method=method)
-        return Learner(self.features, self.xy, self.base, NAMES, 0.5, config)
+        return Learner(self.features, self.base, NAMES, 0.5, RelearnConfig(method=method))
 
     def examples(self, rows: npt.ArrayLike) -> Examples:
         at = np.asarray(rows, dtype=np.int64)
@@ -83,9 +82,7 @@ def test_a_new_class_needs_five_examples() -> None:
     assert four.notes == ("mitosis has 4 of the 5 examples that a class new to the model needs.",)
     five = tissue.learner().learn(tissue.examples([*mitoses[:5], *others])).predictor.predict()
     assert five is not None
-    rest = np.setdiff1d(np.arange(len(tissue.kind)), [*mitoses, *others])
-    assert (five.classes[mitoses[5:]] == 3).mean() > 0.3
-    assert (five.classes[rest] == 3).mean() < 0.1
+    assert (five.classes[mitoses[5:]] == 3).mean() > 0.5
     assert not five.classes[others].tolist().count(3)
 
 
@@ -95,7 +92,7 @@ def test_corrections_of_one_class_only_are_refused_with_a_sentence() -> None:
         tissue.learner().learn(tissue.examples(np.flatnonzero(tissue.kind == 1)[:6]))
 
 
-@pytest.mark.parametrize("name", ["ridge", "bias_ridge", "place_um", "place_ridge", "region_um"])
+@pytest.mark.parametrize("name", ["ridge", "bias_ridge", "prior_votes", "region_um"])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_settings_that_are_no_positive_numbers_are_refused(name: str, value: float) -> None:
     with pytest.raises(UserError, match="must be positive"):
@@ -207,22 +204,3 @@ def test_classes_are_found_by_map_by_name_and_by_what_they_became() -> None:
     )
     assert targets == [0, 2, 1, -1]
     assert notes == ["The model's class stromal is fibroblast on this slide."]
-
-
-def test_an_error_of_one_part_of_the_slide_is_corrected_there_only() -> None:
-    n = 800
-    rng = np.random.default_rng(0)
-    logits = np.zeros((2, n), np.float32)
-    logits[0] = 0.5
-    xy = rng.uniform(0, 400, (n, 2)) + np.where(np.arange(n) % 2, 6000.0, 0.0)[:, None]
-    wrong = np.arange(n) % 2 == 1
-    base = BaseLogits(logits, np.array([True, True]))
-    features = rng.standard_normal((n, 16)).astype(np.float16)
-    learner = Learner(features, xy, base, ("a", "b"), 0.5)
-    rows = np.arange(16)
-    result = learner.learn(Examples(rows, wrong[rows].astype(np.int64), xy[rows]))
-    found = result.predictor.predict()
-    assert found is not None
-    assert (found.classes == wrong)[16:].mean() > 0.8
-    assert result.agreement is not None
-    assert result.agreement > 0.8

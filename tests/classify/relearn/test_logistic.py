@@ -8,20 +8,9 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from muse_core.classify.relearn.logistic import LinearChange, Ridge, fit_change
-from muse_core.classify.relearn.place_offsets import Windows, cells_of
+from muse_core.classify.relearn.logistic import LinearChange, fit_change
 
 Floats = npt.NDArray[np.float64]
-
-
-def _around(xy: Floats) -> Windows:
-    """Windows around places."""
-    return Windows.around(cells_of(xy, 400.0))
-
-
-def _apart(n: int) -> Floats:
-    """Places so far apart that none is in a window of another."""
-    return np.arange(n)[:, None] * [1000.0, 0.0]
 
 
 def _examples(seed: int, n: int, d: int, k: int) -> tuple[Floats, npt.NDArray[np.int64]]:
@@ -34,9 +23,8 @@ def _examples(seed: int, n: int, d: int, k: int) -> tuple[Floats, npt.NDArray[np
 def test_with_flat_logits_it_is_the_regression_of_scikit_learn(n: int, d: int) -> None:
     x, y = _examples(0, n, d, 3)
     weights = np.random.default_rng(1).uniform(0.2, 2, n)
-    # Ours penalises the bias too, sklearn's does not, and knows no places.
-    ridge = Ridge(2.0, 1e-9, 1e9)
-    ours, _ = fit_change(x, np.zeros((n, 3)), y, weights, ridge, _around(_apart(n)))
+    # Ours penalises the bias too, sklearn's does not.
+    ours = fit_change(x, np.zeros((n, 3)), y, weights, ridge=2.0, bias_ridge=1e-9)
     hers = LogisticRegression(C=1 / 2.0, tol=1e-8, max_iter=5000).fit(x, y, sample_weight=weights)
     np.testing.assert_allclose(
         softmax(ours.apply(x, np.zeros((n, 3))), axis=1), hers.predict_proba(x), atol=2e-4
@@ -46,15 +34,9 @@ def test_with_flat_logits_it_is_the_regression_of_scikit_learn(n: int, d: int) -
 
 def test_no_examples_change_nothing() -> None:
     logits = np.random.default_rng(0).standard_normal((7, 3))
-    none, offsets = fit_change(
-        np.zeros((0, 5)),
-        np.zeros((0, 3)),
-        np.zeros(0, int),
-        np.zeros(0),
-        Ridge(1, 1, 1),
-        _around(_apart(0)),
+    none = fit_change(
+        np.zeros((0, 5)), np.zeros((0, 3)), np.zeros(0, int), np.zeros(0), ridge=1, bias_ridge=1
     )
-    assert offsets.at(cells_of(_apart(3), 400)) is None
     x = np.random.default_rng(1).standard_normal((7, 5))
     np.testing.assert_array_equal(none.apply(x, logits), logits)
 
@@ -65,7 +47,7 @@ def test_an_example_makes_its_class_likelier(seed: int, k: int, d: int) -> None:
     rng = np.random.default_rng(seed)
     x, logits = rng.standard_normal((1, d)), 3 * rng.standard_normal((1, k))
     y = rng.integers(k, size=1)
-    change, _ = fit_change(x, logits, y, np.ones(1), Ridge(5, 1, 1), _around(_apart(1)))
+    change = fit_change(x, logits, y, np.ones(1), ridge=5, bias_ridge=1)
     before, after = (softmax(z, axis=1)[0, y[0]] for z in (logits, change.apply(x, logits)))
     assert after > before
 
@@ -76,14 +58,9 @@ def test_the_order_of_examples_plays_no_part(seed: int) -> None:
     x, y = _examples(seed, 12, 6, 3)
     logits = np.random.default_rng(seed).standard_normal((12, 3))
     order = np.random.default_rng(seed + 1).permutation(12)
-    xy, ridge = np.random.default_rng(seed).uniform(0, 900, (12, 2)), Ridge(3, 1, 1)
-    one, near = fit_change(x, logits, y, np.ones(12), ridge, _around(xy))
-    other, also = fit_change(
-        x[order], logits[order], y[order], np.ones(12), ridge, _around(xy[order])
-    )
+    one = fit_change(x, logits, y, np.ones(12), 3, 1)
+    other = fit_change(x[order], logits[order], y[order], np.ones(12), 3, 1)
     np.testing.assert_allclose(one.weight, other.weight, atol=1e-4)
-    np.testing.assert_array_equal(near.cells, also.cells)
-    np.testing.assert_allclose(near.values, also.values, atol=1e-4)
 
 
 def test_a_weight_of_two_is_the_example_twice() -> None:
@@ -92,11 +69,8 @@ def test_a_weight_of_two_is_the_example_twice() -> None:
     twice = np.concatenate([np.arange(9), [0, 4]])
     weights = np.ones(9)
     weights[[0, 4]] = 2
-    ridge = Ridge(3, 1, 1)
-    one, _ = fit_change(x, logits, y, weights, ridge, _around(_apart(9)))
-    other, _ = fit_change(
-        x[twice], logits[twice], y[twice], np.ones(11), ridge, _around(_apart(9)[twice])
-    )
+    one = fit_change(x, logits, y, weights, 3, 1)
+    other = fit_change(x[twice], logits[twice], y[twice], np.ones(11), 3, 1)
     np.testing.assert_allclose(one.weight, other.weight, atol=1e-4)
 
 
@@ -108,20 +82,3 @@ def test_the_change_for_raw_features_is_the_same() -> None:
         change.unscaled(centre, scale).apply(raw, np.zeros((5, 3))),
         change.apply((raw - centre) / scale, np.zeros((5, 3))),
     )
-
-
-def test_with_places_it_is_the_regression_with_the_covariance_of_places() -> None:
-    """The same optimum as of the kernel: 1 at a place, falling linearly to 0 along each axis."""
-    n = 20
-    x, y = _examples(3, n, 6, 3)
-    xy = np.random.default_rng(4).uniform(0, 1000, (n, 2))
-    change, offsets = fit_change(x, np.zeros((n, 3)), y, np.ones(n), Ridge(2, 4, 0.5), _around(xy))
-    around = offsets.at(cells_of(xy, 400))
-    assert around is not None
-    ours = change.apply(x, around.T)
-    apart = np.abs(np.floor(xy / 100)[:, None] - np.floor(xy / 100))
-    places = np.maximum(1 - apart / 4, 0).prod(axis=2)
-    covariance = x @ x.T / 2 + 1 / 4 + places / 0.5
-    # At the optimum the logits are the covariance times what is missing from each class.
-    missing = np.eye(3)[y] - softmax(ours, axis=1)
-    np.testing.assert_allclose(ours, covariance @ missing, atol=2e-3)

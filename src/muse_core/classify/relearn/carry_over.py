@@ -35,8 +35,6 @@ def save_relearned(
 ) -> Path:
     """Write a model that gives nuclei of any slide the classes that were learnt on this one.
 
-    What holds only around the corrections is left out.
-
     Args:
         learner: Of the slide.
         result: What was learnt.
@@ -71,7 +69,7 @@ def save_relearned(
 
 
 def relearned_head(learner: SlideLearner, result: LearningResult) -> NumpyClassHead:
-    """The class head that gives the taught classes as the learner would away from corrections.
+    """The class head that gives the taught classes as the learner would.
 
     Raises:
         UserError: It is not of the linear method, or classes of the model became one.

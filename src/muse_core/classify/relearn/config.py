@@ -8,21 +8,17 @@ from dataclasses import dataclass
 from muse_core.errors import UserError
 
 METHODS = ("logistic", "knn")
-_POSITIVE = ("ridge", "bias_ridge", "place_um", "place_ridge", "prior_votes", "region_um")
 
 
 @dataclass(frozen=True)
 class RelearnConfig:
-    """Settings of a relearn; docs/benchmarks.md has where the defaults were chosen.
+    """Settings of a relearn; the defaults were chosen on CoNSeP alone (docs/benchmarks.md).
 
     Attributes:
         method: One of :data:`METHODS`.
         ridge: L2 penalty on the learnt weights of standardised features, per feature; a
             correction weighs 1.
         bias_ridge: L2 penalty on the learnt offset of each class.
-        place_um: Side of the square windows around corrections in which each class has an offset of
-            its own.
-        place_ridge: L2 penalty on that offset.
         neighbours: Number of corrected nuclei that vote on each nucleus, for the method knn.
         prior_votes: Weight of the model's own probabilities against these votes.
         new_class_examples: Examples needed before a class that the model does not know is learnt.
@@ -36,8 +32,6 @@ class RelearnConfig:
     method: str = "logistic"
     ridge: float = 0.25
     bias_ridge: float = 1.0
-    place_um: float = 400.0
-    place_ridge: float = 0.5
     neighbours: int = 15
     prior_votes: float = 2.0
     new_class_examples: int = 5
@@ -49,9 +43,9 @@ class RelearnConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise UserError(f"Unknown method {self.method!r}; choose from {', '.join(METHODS)}.")
-        for name in _POSITIVE:
-            if not 0 < getattr(self, name) < math.inf:
-                raise UserError(f"{name} must be positive.")
+        positive = (self.ridge, self.bias_ridge, self.prior_votes, self.region_um)
+        if not all(0 < value < math.inf for value in positive):
+            raise UserError("ridge, bias_ridge, prior_votes and region_um must be positive.")
         if not math.isfinite(self.new_class_offset):
             raise UserError("new_class_offset must be a number.")
         if self.neighbours < 1 or self.new_class_examples < 1 or self.folds < 2:

@@ -14,9 +14,8 @@ from muse_core.classify.relearn.base import BaseLogits
 from muse_core.classify.relearn.calibration import temperature
 from muse_core.classify.relearn.config import RelearnConfig
 from muse_core.classify.relearn.examples import Examples, choose_examples
-from muse_core.classify.relearn.logistic import LinearChange, Ridge, fit_change
+from muse_core.classify.relearn.logistic import LinearChange, fit_change
 from muse_core.classify.relearn.nearest import NeighbourVotes, fit_votes
-from muse_core.classify.relearn.place_offsets import CellNumbers, PlaceOffsets, Windows, cells_of
 from muse_core.classify.relearn.prediction import Predictor, Standard
 from muse_core.classify.relearn.regions import region_folds, region_weights
 from muse_core.files import FileRows
@@ -54,24 +53,13 @@ class Learner:
     def __init__(
         self,
         features: npt.NDArray[np.float16] | FileRows,
-        xy: npt.NDArray[np.float64],
         base: BaseLogits,
         class_names: Sequence[str],
         mpp: float,
         config: RelearnConfig | None = None,
     ) -> None:
-        """Take nuclei of a slide.
-
-        Args:
-            features: (R, D).
-            xy: (R, 2) level-0 pixels.
-            base: Logits of the R nuclei in K classes.
-            class_names: K names.
-            mpp: Microns per pixel.
-            config: How to learn.
-        """
+        """Take features (R, D) and logits (K, R) of a slide at ``mpp`` microns per pixel."""
         self.config = config or RelearnConfig()
-        self._cells = cells_of(xy, self.config.place_um / mpp)
         self._features = features
         self._base = base
         self._names = tuple(class_names)
@@ -95,19 +83,16 @@ class Learner:
         logits = self._base.values[chosen.taught][:, used.rows].T.astype(np.float64)
         classes = of_taught[used.classes]
         weights = region_weights(used.xy, config.region_um / self._mpp, config.region_power)
-        data = _Data(x, logits, classes, weights, self._cells[used.rows])
         # The matrix products are small, and BLAS threads would only busy-wait between them.
         with one_blas_thread():
-            cross_validated = self._cross_validated(data, used.xy)
-            change, offsets = self._fit(data)
+            cross_validated = self._cross_validated(x, logits, classes, weights, used.xy)
+            change = self._fit(x, logits, classes, weights)
         return LearningResult(
             Predictor(
                 self._features,
                 self._base.values,
-                self._cells,
                 self._standard,
                 change,
-                offsets,
                 chosen.taught,
                 cross_validated.temperature,
             ),
@@ -117,34 +102,38 @@ class Learner:
             chosen.notes,
         )
 
-    def _fit(self, data: _Data) -> tuple[LinearChange | NeighbourVotes, PlaceOffsets]:
-        config, n_classes = self.config, data.logits.shape[1]
+    def _fit(
+        self, x: FloatArray, logits: FloatArray, classes: npt.NDArray[np.int64], weights: FloatArray
+    ) -> LinearChange | NeighbourVotes:
+        config = self.config
         if config.method == "knn":
-            votes = fit_votes(
-                data.x, data.classes, n_classes, data.weights, config.neighbours, config.prior_votes
+            return fit_votes(
+                x, classes, logits.shape[1], weights, config.neighbours, config.prior_votes
             )
-            return votes, PlaceOffsets.none(n_classes)
-        ridge = Ridge(config.ridge * data.x.shape[1], config.bias_ridge, config.place_ridge)
-        windows = Windows.around(data.cells)
-        return fit_change(data.x, data.logits, data.classes, data.weights, ridge, windows)
+        ridge = config.ridge * x.shape[1]
+        return fit_change(x, logits, classes, weights, ridge, config.bias_ridge)
 
-    def _cross_validated(self, data: _Data, xy: npt.NDArray[np.float64]) -> _CrossValidated:
+    def _cross_validated(
+        self,
+        x: FloatArray,
+        logits: FloatArray,
+        classes: npt.NDArray[np.int64],
+        weights: FloatArray,
+        xy: npt.NDArray[np.float64],
+    ) -> _CrossValidated:
         """Predict each example from those of other regions."""
-        some = _spread(len(xy), _MOST_TESTED)
-        data, fold = data.take(some), region_folds(xy[some], self.config.folds)
-        if len(some) < 2:
+        some = _spread(len(x), _MOST_TESTED)
+        x, logits, classes = x[some], logits[some], classes[some]
+        weights, fold = weights[some], region_folds(xy[some], self.config.folds)
+        if len(x) < 2:
             return _CrossValidated(None, 1.0)
-        changed = data.logits.copy()
+        changed = logits.copy()
         for number in range(fold.max() + 1):
             out = fold == number
-            learnt, offsets = self._fit(data.take(~out))
-            around = offsets.at(data.cells[out])
-            base = data.logits[out] if around is None else data.logits[out] + around.T
-            changed[out] = learnt.apply(data.x[out], base)
-        right = changed.argmax(axis=1) == data.classes
-        return _CrossValidated(
-            float(right.mean()), temperature(changed, data.classes, data.weights)
-        )
+            learnt = self._fit(x[~out], logits[~out], classes[~out], weights[~out])
+            changed[out] = learnt.apply(x[out], logits[out])
+        right = changed.argmax(axis=1) == classes
+        return _CrossValidated(float(right.mean()), temperature(changed, classes, weights))
 
     def _agreement_before(self, examples: Examples) -> float | None:
         if len(examples) < 2:
@@ -152,26 +141,6 @@ class Learner:
         own = self._base.values[:, examples.rows].copy()
         own[~self._base.known] = -np.inf
         return float((own.argmax(axis=0) == examples.classes).mean())
-
-
-@dataclass(frozen=True)
-class _Data:
-    """Examples (n,) as the methods take them; classes and logits are of the taught classes only."""
-
-    x: FloatArray
-    logits: FloatArray
-    classes: npt.NDArray[np.int64]
-    weights: FloatArray
-    cells: CellNumbers
-
-    def take(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> _Data:
-        return _Data(
-            self.x[which],
-            self.logits[which],
-            self.classes[which],
-            self.weights[which],
-            self.cells[which],
-        )
 
 
 @dataclass(frozen=True)

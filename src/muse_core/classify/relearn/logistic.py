@@ -1,7 +1,6 @@
 """Multinomial logistic regression on top of given logits.
 
-The parameters are a correction of the given logits, for all places and for windows around the
-examples, and the ridge penalty draws it to zero. Source:
+The parameters are a correction of the given logits, and the ridge penalty draws it to zero. Source:
 a Gaussian prior around a known model, e.g. Bishop, "Pattern Recognition and Machine Learning",
 2006, section 4.5.
 """
@@ -15,7 +14,6 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from muse_core.array_types import FloatArray
-from muse_core.classify.relearn.place_offsets import PlaceOffsets, Windows
 
 _MOST_STEPS = 500
 _TOLERANCE = 1e-6
@@ -43,29 +41,14 @@ class LinearChange:
         return LinearChange(weight, self.bias - centre @ weight)
 
 
-@dataclass(frozen=True)
-class Ridge:
-    """L2 penalties: half of each times the sum of the squared parameters is added to the loss.
-
-    Attributes:
-        weight: Of the weights of features.
-        bias: Of the biases.
-        place: Of the offsets of windows; its inverse is the prior variance of their sum at a place.
-    """
-
-    weight: float
-    bias: float
-    place: float
-
-
 def fit_change(
     features: FloatArray,
     logits: FloatArray,
     classes: npt.NDArray[np.integer],
     weights: FloatArray,
-    ridge: Ridge,
-    windows: Windows,
-) -> tuple[LinearChange, PlaceOffsets]:
+    ridge: float,
+    bias_ridge: float,
+) -> LinearChange:
     """Learn a change from examples; the loss is convex, so that their order plays no part.
 
     Args:
@@ -73,20 +56,13 @@ def fit_change(
         logits: (n, K) of the model.
         classes: (n,) index of the right class.
         weights: (n,) what each example counts.
-        ridge: Penalties.
-        windows: Around the examples.
-
-    Returns:
-        The change for all places, and the offsets around the examples, to be added to it.
+        ridge: Half of it times the sum of the squared weights is added to the loss.
+        bias_ridge: The same of the biases.
     """
     n, n_features = features.shape
     n_classes = logits.shape[1]
     if not n:
-        change = LinearChange(np.zeros((n_features, n_classes)), np.zeros(n_classes))
-        return change, PlaceOffsets.none(n_classes)
-    # Scaled so that the penalty is the same as of the weights: the search takes fewer steps.
-    unit = np.sqrt(ridge.weight / ridge.place)
-    inside, of_windows = windows.members * unit, windows.members.T.tocsr() * unit
+        return LinearChange(np.zeros((n_features, n_classes)), np.zeros(n_classes))
     basis = _basis(features)
     known = features if basis is None else features @ basis
     # Class by class, for numpy is slow along axes of a few entries.
@@ -94,30 +70,29 @@ def fit_change(
     own = classes, np.arange(n)
     right = np.zeros((n_classes, n))
     right[own] = 1
-    ends = np.cumsum([known.shape[1] * n_classes, n_classes, inside.shape[1] * n_classes])
-    penalty = np.repeat([ridge.weight, ridge.bias, ridge.weight], np.diff(ends, prepend=0))
-
-    def parts(values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        weight, bias, place = np.split(values, ends[:2])
-        return weight.reshape(n_classes, -1), bias, place.reshape(-1, n_classes)
+    end = known.shape[1] * n_classes
 
     def loss(values: FloatArray) -> tuple[float, FloatArray]:
-        weight, bias, place = parts(values)
-        z = weight @ known_t + base + bias[:, None] + (inside @ place).T
+        weight, bias = values[:end], values[end:]
+        z = weight.reshape(n_classes, -1) @ known_t + base + bias[:, None]
         z -= z.max(axis=0)
         p = np.exp(z)
         total = p.sum(axis=0)
-        value = weights @ (np.log(total) - z[own]) + (penalty * values) @ values / 2
+        value = weights @ (np.log(total) - z[own])
+        value += (ridge * (weight @ weight) + (bias_ridge * bias) @ bias) / 2
         error = (p / total - right) * weights
-        of_places = of_windows @ error.T
-        gradient = np.concatenate([(error @ known).ravel(), error.sum(axis=1), of_places.ravel()])
-        return float(value), gradient + penalty * values
+        gradient = (error @ known).ravel() + ridge * weight
+        return float(value), np.concatenate([gradient, error.sum(axis=1) + bias_ridge * bias])
 
-    options = {"maxiter": _MOST_STEPS, "gtol": _TOLERANCE, "ftol": 1e-12}
-    found = minimize(loss, np.zeros(ends[2]), jac=True, method="L-BFGS-B", options=options).x
-    weight, bias, place = parts(found)
-    of_features = weight.T if basis is None else basis @ weight.T
-    return LinearChange(of_features, bias), windows.offsets(unit * place)
+    found = minimize(
+        loss,
+        np.zeros(end + n_classes),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": _MOST_STEPS, "gtol": _TOLERANCE, "ftol": 1e-12},
+    ).x
+    weight = found[:end].reshape(n_classes, -1).T
+    return LinearChange(weight if basis is None else basis @ weight, found[end:])
 
 
 def _basis(features: FloatArray) -> FloatArray | None:

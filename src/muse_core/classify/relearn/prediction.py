@@ -12,7 +12,6 @@ import numpy.typing as npt
 from muse_core.blas_threads import one_blas_thread
 from muse_core.classify.relearn.logistic import LinearChange
 from muse_core.classify.relearn.nearest import NeighbourVotes
-from muse_core.classify.relearn.place_offsets import CellNumbers, PlaceOffsets
 from muse_core.files import FileRows
 from muse_core.processor import usable_cores
 
@@ -73,20 +72,16 @@ class Predictor:
     Attributes:
         features: (R, D) float16, in a file or in memory.
         base: (K, R) float32 logits of the model.
-        cells: (R,) of the nuclei's positions.
         standard: Of the features.
-        change: What was learnt for all places, for standardised features and the taught classes.
-        offsets: What was learnt for the neighbourhoods of examples, for the taught classes.
+        change: What was learnt, for standardised features and the taught classes.
         taught: (K,) bool, classes that can be given.
         temperature: What logits are divided by.
     """
 
     features: npt.NDArray[np.float16] | FileRows
     base: npt.NDArray[np.float32]
-    cells: CellNumbers
     standard: Standard
     change: LinearChange | NeighbourVotes
-    offsets: PlaceOffsets
     taught: npt.NDArray[np.bool_]
     temperature: float
 
@@ -107,9 +102,7 @@ class Predictor:
             here = slice(start, min(start + _BLOCK_ROWS, n))
             which: Blocks = here if rows is None else rows[here]
             base = self.base[self.taught][:, which] if rows is not None else self._base(here)
-            around = self.offsets.at(self.cells[which])
-            logits = score(which, base if around is None else base + around)
-            classes, probabilities = _settle(logits, base, self.temperature)
+            classes, probabilities = _settle(score(which, base), base, self.temperature)
             found.classes[here] = np.flatnonzero(self.taught)[classes]
             found.probabilities[self.taught, here] = probabilities
 

@@ -116,7 +116,7 @@ class SlideLearner:
             self.config.new_class_offset,
         )
         self._learner = Learner(
-            folder.features, folder.places, base, self.class_names, folder.facts.mpp, self.config
+            folder.features, base, self.class_names, folder.facts.mpp, self.config
         )
 
     def learn(self, nuclei: SlideNuclei) -> LearningResult:
