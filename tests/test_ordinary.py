@@ -61,9 +61,9 @@ def test_links_lead_to_files_and_round_in_circles(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def no_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As where /tmp is read-only and TMPDIR is a folder that does not exist."""
-    nowhere = ["/nonexistent"]
+    nowhere = [str(tmp_path / "missing")]
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: nowhere)
     monkeypatch.setattr(tempfile, "tempdir", None)
 
