@@ -14,7 +14,7 @@ AXES_AS_PIXELS = (
     "Positions along the axes 0 and 1 were taken as y and x in pixels of the full resolution,"
     " counted from the centre of the first one."
 )
-NUMBER_OF_REGION = "label"
+_NUMBER_OF_REGION = "label"
 """In these tables usually the number of a region and not its class."""
 
 
@@ -56,3 +56,12 @@ def to_corner_px(headings: Mapping[str, str]) -> float:
         headings: What the file calls x_px and y_px.
     """
     return _HALF_PIXEL if is_along_axes(headings) else 0.0
+
+
+def may_number_regions(headings: Mapping[str, str]) -> bool:
+    """Whether the column taken for classes numbers the regions, if it holds numbers.
+
+    Args:
+        headings: What the file calls class and the positions.
+    """
+    return is_along_axes(headings) and headings.get("class") == _NUMBER_OF_REGION

@@ -19,9 +19,9 @@ from muse_core.files import replacing
 from muse_core.mpp_range import MAX_MPP, MIN_MPP
 from muse_core.nuclei.formats.axes import (
     AXES_AS_PIXELS,
-    NUMBER_OF_REGION,
     axes_columns,
     is_along_axes,
+    may_number_regions,
     to_corner_px,
 )
 from muse_core.nuclei.formats.columns import (
@@ -246,10 +246,8 @@ def require_centres(headings: Mapping[str, str], x: str) -> None:
 
 def _classes(raw: CsvTable) -> tuple[list[str] | str, tuple[str, ...]]:
     """The class of each nucleus, and notes."""
-    numbers_regions = (
-        is_along_axes(raw.headings)
-        and raw.headings.get("class") == NUMBER_OF_REGION
-        and not len(raw.form.parse(raw.cells["class"])[1])
+    numbers_regions = may_number_regions(raw.headings) and not len(
+        raw.form.parse(raw.cells["class"])[1]
     )
     if "class" not in raw or numbers_regions:
         return UNCLASSIFIED, (NO_CLASSES,)

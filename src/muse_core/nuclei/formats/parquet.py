@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 from muse_core.errors import UserError
 from muse_core.files import replacing, system_sentence
 from muse_core.nuclei.formats.axes import (
-    NUMBER_OF_REGION,
     axes_columns,
     is_along_axes,
+    may_number_regions,
     to_corner_px,
 )
 from muse_core.nuclei.formats.columns import (
@@ -241,7 +241,7 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
         if np.isnan(values).any():
             raise UserError(f"It holds a nucleus with an empty cell in the column {key}.")
     corner_px = to_corner_px(named)
-    if _numbers_regions(named, columns):
+    if may_number_regions(named) and is_number(columns["class"].type):
         del columns["class"]
     words = {
         key: texts(columns[key], key) for key in ("class", "status", "model") if key in columns
@@ -266,12 +266,6 @@ def _read_points(file: pq.ParquetFile, named: dict[str, str]) -> NucleusFile:
     )
     anew = (NUMBERED_ANEW,) if words_as_ids else ()
     return facts.with_table(table, (*anew, *taken_as_pixels(named), *notes))
-
-
-def _numbers_regions(named: Mapping[str, str], columns: Mapping[str, pa.Array]) -> bool:
-    """Whether the column taken for classes holds numbers of regions."""
-    is_label = named.get("class") == NUMBER_OF_REGION
-    return is_along_axes(named) and is_label and is_number(columns["class"].type)
 
 
 def _scores(columns: Mapping[str, pa.Array]) -> npt.NDArray[np.float64] | float:
