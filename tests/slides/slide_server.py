@@ -173,14 +173,19 @@ class _Handler(BaseHTTPRequestHandler):
                     return
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    """With the default of 5, one of many simultaneous connections waits a second to be repeated."""
+
+
 @contextlib.contextmanager
 def slide_server(folder: Path) -> Iterator[SlideServer]:
     """Serve a folder from this machine."""
     state = SlideServer()
     ends = threading.Event()
     handler = type("Handler", (_Handler,), {"state": state, "folder": folder, "ends": ends})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     state.address = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

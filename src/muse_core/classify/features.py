@@ -19,10 +19,9 @@ from muse_core.progress import OnProgress
 from muse_core.slides import Slide
 from muse_core.slides.mpp import require_fine
 from muse_core.slides.readable import ReadablePixels, read_readable
-from muse_core.slides.reading_ahead import Ahead, read_ahead
+from muse_core.slides.reading_ahead import Ahead, read_ahead, usual_readers
 from muse_core.slides.unreadable import Unreadable
 
-_READERS = 2
 _BATCH = {"cuda": 16, "mps": 4}
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
@@ -218,7 +217,7 @@ def _batches(
     return read_ahead(
         (plan[i] for i in range(len(plan))),
         lambda tile: read_readable(slide, tile.region, spec.mpp),
-        Ahead(batch, _READERS),
+        Ahead(batch, usual_readers(slide)),
         should_cancel,
     )
 

@@ -32,7 +32,8 @@ class DetectConfig:
         batch: Tiles in one pass through the network; None chooses by device.
         min_score: Nucleus probability from which a nucleus is reported; None takes the card's.
         min_tissue: Cells with no more than this share of tissue are skipped.
-        readers: Threads that read and resize tiles; None takes one for each core, up to eight.
+        readers: Threads that read and resize tiles; None takes one for each core, up to eight, and
+            eight for a remote slide.
         seam_radius_um: Margin around its part of the slide within which a tile reports nuclei too;
             up to half of it, two nuclei that two tiles report are the same one.
         backend: One of :data:`BACKENDS`, for models that come as files; auto takes OpenVINO for

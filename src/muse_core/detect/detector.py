@@ -27,12 +27,11 @@ from muse_core.detect.resize import padded_to, to_model_scale
 from muse_core.detect.tile_log import TileLog
 from muse_core.models.tile_detections import TileDetections
 from muse_core.nuclei import nucleus_table
-from muse_core.processor import usable_cores
 from muse_core.progress import OnProgress
 from muse_core.slides import Slide, TissueMask, slide_from_arrays, tissue_mask
 from muse_core.slides.mpp import require_fine
 from muse_core.slides.readable import ReadablePixels, read_readable
-from muse_core.slides.reading_ahead import Ahead, read_ahead
+from muse_core.slides.reading_ahead import Ahead, read_ahead, usual_readers
 from muse_core.slides.unreadable import Unreadable, place_of
 
 AS_STORED = 0.02
@@ -334,7 +333,7 @@ class Detector:
         should_cancel: Callable[[], bool],
     ) -> Iterator[list[tuple[Tile, ReadablePixels]]]:
         """Tiles of one size with their pixels, in the order given; ends early on cancel."""
-        readers = self.config.readers or min(8, usable_cores())
+        readers = self.config.readers or usual_readers(slide)
         return read_ahead(
             wanted,
             lambda tile: self._read(slide, plan, tile),

@@ -8,9 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from muse_core.processor import usable_cores
 from muse_core.slides.readable import ReadablePixels
+from muse_core.slides.slide import Slide
 
 _Tile = TypeVar("_Tile")
+_MOST_READERS = 8
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,15 @@ class Ahead:
 
     batch: int
     readers: int
+
+
+def usual_readers(slide: Slide) -> int:
+    """Return how many threads should read a slide: those of a remote one wait for most of the time.
+
+    With one for each of two cores and 50 ms per response, the network waits for tiles a third of
+    the time.
+    """
+    return _MOST_READERS if slide.is_remote else min(_MOST_READERS, usable_cores())
 
 
 def read_ahead(

@@ -111,6 +111,11 @@ class Slide:
         return self._source.address or self.path
 
     @property
+    def is_remote(self) -> bool:
+        """Whether it is read over the network, from an address."""
+        return bool(self._source.address)
+
+    @property
     def source(self) -> SlideSource:
         """Content of the file as the reader found it."""
         return self._source
