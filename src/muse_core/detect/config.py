@@ -8,6 +8,7 @@ from typing import ClassVar
 from muse_core.detect.backends.names import AUTO, BACKENDS, INT8, OPENVINO, PRECISIONS
 from muse_core.detect.backends.tile_size import TILE_PX
 from muse_core.errors import UserError
+from muse_core.field_types import require_field_types
 from muse_core.models.device_names import DEVICES
 from muse_core.strict import STRICT, StrictOptions
 
@@ -64,6 +65,7 @@ class DetectConfig:
     features: bool = False
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         if self.device not in DEVICES:
             raise UserError(f"Unknown device {self.device!r}; choose from {', '.join(DEVICES)}.")
         if self.backend not in BACKENDS:

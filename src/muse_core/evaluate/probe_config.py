@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from muse_core.errors import UserError
+from muse_core.field_types import require_field_types
 
 _SEEDS = 2**63
 PROTOCOLS = ("knn", "linear", "finetune")
@@ -41,6 +42,7 @@ class ProbeConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         if self.protocol not in PROTOCOLS:
             raise UserError(
                 f"Unknown protocol {self.protocol!r}; choose from {', '.join(PROTOCOLS)}."

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from muse_core.errors import UserError
+from muse_core.field_types import require_field_types
 from muse_core.finetune.inputs import LabelSet, StoreSource, UnlabeledSource, require_once
 from muse_core.models.config import ModelConfig
 from muse_core.models.device_names import DeviceName
@@ -72,6 +73,7 @@ class ViewConfig:
     coarse: tuple[float, float] = (1.1, 2.0)
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         if not 64 <= self.crop_px <= _MOST_PX or self.crop_px % 32:
             raise UserError(f"crop_px must be a multiple of 32, from 64 to {_MOST_PX}.")
         ranges = "zoom stain_gain blur_px sharpen sharpen_px jpeg_quality coarse"
@@ -115,6 +117,7 @@ class LossConfig:
     match_px: float = 8.0
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         weights = (self.regression, self.nucleus, self.classes, self.background)
         if min(*weights, self.class_jitter_px) < 0 or self.match_px <= 0:
             raise UserError(
@@ -153,6 +156,7 @@ class AdaptConfig:
     nuclei_per_step: int = 512
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         if min(self.most_views, self.places, self.views_per_step, self.nuclei_per_step) < 1:
             raise UserError("Views, places and nuclei of a step are at least 1.")
         if self.megapixels <= 0 or self.margin_px < 0:
@@ -196,6 +200,7 @@ class ConsistencyConfig:
     own_slides: bool = True
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         shares = (
             self.nucleus_confidence,
             self.background_confidence,
@@ -234,6 +239,7 @@ class DistillationConfig:
     min_score: float = 0.5
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         if not 0 < self.weight <= _MOST_WEIGHT:
             raise UserError(
                 f"The weight of the distillation is above 0 and at most {_MOST_WEIGHT:g}."
@@ -329,6 +335,7 @@ class FinetuneConfig:
     shards: int = 1
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         self._check_mode()
         require_once([(s.folder, s.names, s.classes_count) for s in self.train])
         require_once([(s.store,) for s in self.stores])
@@ -361,8 +368,6 @@ class FinetuneConfig:
             raise UserError("ema_reach lies above 0 and is at most 1.")
 
     def _check_mode(self) -> None:
-        if self.mode not in (ADAPT, FULL):
-            raise UserError(f"The mode is {ADAPT} or {FULL}, not {self.mode!r}.")
         if self.unlabeled and (self.mode == ADAPT or not self.consistency.weight):
             raise UserError(
                 "Tissue without annotations takes part only in the mode full, with a weight of the"

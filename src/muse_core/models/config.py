@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from muse_core.errors import UserError
+from muse_core.field_types import require_field_types
 
 _MOST_CHANNELS = 2048
 _LARGEST_INPUT_PX = 4096
@@ -19,8 +20,8 @@ SURROUNDINGS_GRID_PX = 16
 """Spacing of the grid on which means of the surroundings are computed."""
 
 
-def _is_count(value: object, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+def _is_count(value: int, most: int) -> bool:
+    return 1 <= value <= most
 
 
 def _check_channels(name: str, channels: tuple[int, ...] | None, n: int) -> None:
@@ -74,8 +75,7 @@ class BackboneConfig:
     strided_stem: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.encoder, str):
-            raise UserError("The encoder needs the name of a timm model.")
+        require_field_types(self)
         if self.map_stride_px not in MAP_STRIDES_PX:
             raise UserError("map_stride_px is 4 or 8.")
         _check_channels("encoder_channels", self.encoder_channels, 4)
@@ -86,8 +86,6 @@ class BackboneConfig:
             self.surroundings_channels, _MOST_CHANNELS
         ):
             raise UserError(f"surroundings_channels is a whole number from 1 to {_MOST_CHANNELS}.")
-        if not isinstance(self.strided_stem, bool):
-            raise UserError("strided_stem is true or false.")
         reach = self.surroundings_reach_px
         if not _is_count(reach, _LARGEST_INPUT_PX) or reach % SURROUNDINGS_GRID_PX:
             raise UserError(f"surroundings_reach_px is a multiple of {SURROUNDINGS_GRID_PX}.")
@@ -118,9 +116,6 @@ class BackboneConfig:
             unknown = set(values) - {f.name for f in fields(cls)}
             if unknown:
                 raise UserError(f"Unknown architecture field {sorted(unknown)[0]!r}.")
-            for name in ("encoder_channels", "decoder_channels"):
-                if values.get(name) is not None:
-                    values[name] = tuple(values[name])
             return cls(**values)
         except (TypeError, ValueError) as error:
             if isinstance(error, UserError):
@@ -149,6 +144,7 @@ class HeadConfig:
     n_maps: int | None = None
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         if not _is_count(self.hidden_channels, _MOST_CHANNELS) or not 0 <= self.dropout < 1:
             raise UserError(
                 f"The point head needs hidden_channels from 1 to {_MOST_CHANNELS} and dropout in"
@@ -174,6 +170,7 @@ class ModelConfig:
     head: HeadConfig = HeadConfig()
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         n_maps = self.head.n_maps
         if n_maps is not None and not _is_count(n_maps, self.backbone.n_maps):
             raise UserError(f"The point head reads from 1 to {self.backbone.n_maps} maps.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from muse_core.errors import UserError
+from muse_core.field_types import require_field_types
 from muse_core.models.config import BackboneConfig
 from muse_core.models.device_names import DeviceName
 from muse_core.mpp_range import MAX_MPP, MIN_MPP
@@ -46,6 +47,7 @@ class ViewsConfig:
     field_um: float = 140.0
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         if not MIN_MPP <= self.mpp[0] <= self.mpp[1] <= MAX_MPP:
             raise UserError(
                 f"views.mpp must be a range of positive numbers, {MIN_MPP:g} to {MAX_MPP:g}."
@@ -92,6 +94,7 @@ class AppearanceConfig:
     blur_share: float = 0.4
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         for name in ("stain_gain", "blur_px"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
@@ -145,6 +148,7 @@ class LossesConfig:
     centre_momentum: float = 0.9
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         if min(self.image_weight, self.nucleus_weight) < 0 or (
             self.image_weight + self.nucleus_weight == 0
         ):
@@ -217,6 +221,7 @@ class ScheduleConfig:
     freeze_prototypes_epochs: float = 1.0
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         counts = (self.epochs, self.epoch_samples, self.samples_per_roi, self.batch)
         if min(*counts, self.accumulate) < 1:
             raise UserError(
@@ -269,6 +274,7 @@ class ProbeSetsConfig:
     every_epochs: int = 10
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         if min(self.mpp, self.at_mpp) <= 0 or self.every_epochs < 1:
             raise UserError("probe.mpp and probe.at_mpp are positive, every_epochs at least 1.")
 
@@ -320,6 +326,7 @@ class PretrainConfig:
     log_steps: int = 10
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         check_workers(self.workers)
         if min(self.checkpoint_steps, self.log_steps) < 1:
             raise UserError("checkpoint_steps and log_steps are at least 1.")

@@ -226,7 +226,7 @@ def test_what_is_given_twice_is_refused(config: FinetuneConfig, tmp_path: Path) 
 def test_unusable_runs_are_refused(config: FinetuneConfig) -> None:
     with pytest.raises(UserError, match="a model to start from"):
         dataclasses.replace(config, base=None)
-    with pytest.raises(UserError, match="The mode is adapt or full"):
+    with pytest.raises(UserError, match="mode is 'fast'; it must be one of"):
         dataclasses.replace(config, mode="fast")  # type: ignore[arg-type]
     with AnnotationStore.open(config.stores[0].store) as store:
         for number in store.regions()["id"]:

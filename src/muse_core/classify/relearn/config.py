@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from muse_core.errors import UserError
+from muse_core.field_types import require_field_types
 
 METHODS = ("logistic", "knn")
 
@@ -41,13 +41,12 @@ class RelearnConfig:
     folds: int = 5
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         if self.method not in METHODS:
             raise UserError(f"Unknown method {self.method!r}; choose from {', '.join(METHODS)}.")
         positive = (self.ridge, self.bias_ridge, self.prior_votes, self.region_um)
-        if not all(0 < value < math.inf for value in positive):
+        if not all(value > 0 for value in positive):
             raise UserError("ridge, bias_ridge, prior_votes and region_um must be positive.")
-        if not math.isfinite(self.new_class_offset):
-            raise UserError("new_class_offset must be a number.")
         if self.neighbours < 1 or self.new_class_examples < 1 or self.folds < 2:
             raise UserError("neighbours and new_class_examples are at least 1, folds at least 2.")
         if not 0 <= self.region_power <= 1:
