@@ -56,3 +56,9 @@ def test_other_files_are_refused_with_a_sentence(tmp_path: Path, content: str, w
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"missing\.json"):
         read_class_map(tmp_path / "missing.json")
+
+
+def test_classes_are_spelt_as_files_of_nuclei_are(tmp_path: Path) -> None:
+    path = tmp_path / "map.json"
+    path.write_text('{"classes": {"e\u0301": ["a\u0308", "b"]}}', encoding="utf-8")
+    assert read_class_map(path).classes == {"\u00e9": ("\u00e4", "b")}

@@ -81,3 +81,20 @@ def test_null_characters_that_pad_a_model_or_region_are_left_out(tmp_path: Path)
     assert back.table["model"].tolist() == ["m"]
     assert [region.name for region in back.regions] == ["r"]
     assert back.notes == ()
+
+
+@pytest.mark.parametrize("ending", [".csv", ".geojson", ".parquet", ".h5ad"])
+def test_two_spellings_of_an_accent_are_one_class(tmp_path: Path, ending: str) -> None:
+    composed, apart = "\u00e9pith\u00e9lium", "e\u0301pithe\u0301lium"
+    path = tmp_path / f"n{ending}"
+    table = nucleus_table([1, 2], [3, 4], [composed, apart])
+    write_nuclei(path, NucleusFile(table, mpp=0.5))
+    assert set(read_nuclei(path).table["class_name"]) == {composed}
+
+
+def test_a_class_is_spelt_as_files_are() -> None:
+    scheme = ClassScheme.from_names(["e\u0301"])
+    assert scheme.names == ("\u00e9",)
+    assert scheme.index("e\u0301") == 0
+    with pytest.raises(UserError, match="two are called"):
+        ClassScheme.from_names(["e\u0301", "\u00e9"])

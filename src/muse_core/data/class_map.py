@@ -14,6 +14,7 @@ from pathlib import Path
 
 from muse_core.errors import UserError
 from muse_core.files import parse_json, read_small, text_of
+from muse_core.nuclei.naming import one_spelling
 
 ANY = "*"
 """The nucleus may be of any class."""
@@ -64,7 +65,9 @@ def read_class_map(path: Path) -> ClassMap:
     exhaustive = data.get("exhaustive", True)
     if not isinstance(exhaustive, bool):
         raise UserError(f"In the class map {path} exhaustive is true or false.")
-    classes = {name: _classes(name, value, path) for name, value in data["classes"].items()}
+    classes = {
+        one_spelling(name): _classes(name, value, path) for name, value in data["classes"].items()
+    }
     return ClassMap(classes, exhaustive)
 
 
@@ -75,4 +78,4 @@ def _classes(name: str, value: object, path: Path) -> tuple[str, ...]:
             f"The class map {path} must say of {name!r} which class it is, a list of classes that"
             f" it may be, {ANY!r} for any, or [] where it may be no nucleus."
         )
-    return tuple(names)
+    return tuple(one_spelling(one) for one in names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 LONGEST_NAME = 1000
 """Letters; a small compressed file could otherwise expand to names that fill the memory."""
 
@@ -18,6 +20,11 @@ def fault_of_name(name: str) -> str:
     return ""
 
 
-def without_nulls(name: str) -> str:
-    """Remove null characters, which pad texts of fixed width and which not every format holds."""
-    return name.replace("\0", "")
+def one_spelling(name: str) -> str:
+    """Return a name from a file as every other file spells it.
+
+    Letters with accents are composed (NFC), which programs on a Mac sometimes take apart, so that
+    two spellings are not two classes. Null characters, which pad texts of fixed width and which
+    not every format holds, are removed.
+    """
+    return unicodedata.normalize("NFC", name).replace("\0", "")

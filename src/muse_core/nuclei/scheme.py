@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from muse_core.errors import UserError
-from muse_core.nuclei.naming import fault_of_name
+from muse_core.nuclei.naming import fault_of_name, one_spelling
 
 # Okabe and Ito's palette, which colour-blind people can tell apart; without black and yellow, which
 # vanish on haematoxylin and on glass.
@@ -46,6 +46,8 @@ class NucleusClass:
         fault = fault_of_name(self.name)
         if fault:
             raise UserError(f"A nucleus class cannot have a name {fault}.")
+        # After the check, so that no null character is removed here.
+        object.__setattr__(self, "name", one_spelling(self.name))
         if not _HEX_COLOR.fullmatch(self.color):
             raise UserError(f"The colour of class {self.name!r} must look like #rrggbb.")
         if self.key and (len(self.key) != 1 or self.key not in _KEYS):
@@ -147,7 +149,7 @@ class ClassScheme:
     def index(self, name: str) -> int:
         """Position of a class by its name; raises UserError for an unknown one."""
         try:
-            return self.names.index(name)
+            return self.names.index(one_spelling(name))
         except ValueError:
             known = ", ".join(self.names)
             raise UserError(f"Unknown class {name!r}; the classes are {known}.") from None

@@ -27,13 +27,13 @@ from muse_core.nuclei.formats.csv import read_csv_file
 from muse_core.nuclei.formats.headings import CLASS_KEYS, SCORE_NAMES
 from muse_core.nuclei.recorded_slide import RecordedSlide
 
-texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+from ..strategies import names, texts
+
 rows = st.tuples(
     st.integers(0, 2**53),
     st.floats(-1e5, 1e6),
     st.floats(-1e5, 1e6),
-    texts.map(str.strip).filter(bool)
-    | st.sampled_from(["NA", "None", "null", "nan", "a,b", 'say "x"', "1"]),
+    names,
     st.floats(0, 1),
     st.sampled_from(STATUSES),
     texts,

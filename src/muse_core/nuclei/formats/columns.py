@@ -20,7 +20,7 @@ from muse_core.nuclei.formats.headings import (
     spellings,
 )
 from muse_core.nuclei.formats.qupath import class_of_feature
-from muse_core.nuclei.naming import without_nulls
+from muse_core.nuclei.naming import one_spelling
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
     NucleusFile,
@@ -224,7 +224,7 @@ def probabilities(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def filled(values: Sequence[Any], empty: str) -> list[Any]:
     """Texts without null characters, with another in place of those that are missing or empty."""
-    known = {v: without_nulls(v) if isinstance(v, str) else v for v in set(values)}
+    known = {v: one_spelling(v) if isinstance(v, str) else v for v in set(values)}
     known |= {v: empty for v, text in known.items() if text == "" or pd.isna(text)}
     return [known[value] for value in values]
 
@@ -248,7 +248,7 @@ def class_name(value: Any) -> str:
         return UNCLASSIFIED
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    text = without_nulls(str(value)).strip()
+    text = one_spelling(str(value)).strip()
     return (_name_within(text) if text.startswith("{") else text) or UNCLASSIFIED
 
 

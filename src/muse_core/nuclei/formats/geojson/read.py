@@ -31,7 +31,7 @@ from muse_core.nuclei.formats.geojson.rows import (
 )
 from muse_core.nuclei.formats.geojson.shapes import Shapes, region_of, shapes_of
 from muse_core.nuclei.gc_pause import without_collector
-from muse_core.nuclei.naming import without_nulls
+from muse_core.nuclei.naming import one_spelling
 from muse_core.nuclei.nucleus_file import (
     UNCLASSIFIED,
     NucleusFile,
@@ -220,7 +220,7 @@ class _Collector:
                 check_classes(len(self._colors), f"The property {key!r}")
 
     def _add_regions(self, properties: dict[str, Any], polygons: list[Any], index: int) -> None:
-        name = without_nulls(str(properties.get("name") or qupath.class_of_feature(properties)[0]))
+        name = one_spelling(str(properties.get("name") or qupath.class_of_feature(properties)[0]))
         metadata = properties.get("metadata")
         metadata = metadata if isinstance(metadata, dict) else {}
         reviewed = str(metadata.get("reviewed", "")).lower() == "true"

@@ -12,7 +12,7 @@ from muse_core.nuclei.formats import qupath
 from muse_core.nuclei.formats.geojson.left_out import LeftOut
 from muse_core.nuclei.formats.geojson.write import nucleus_id
 from muse_core.nuclei.formats.polygons import readable_centres
-from muse_core.nuclei.naming import fault_of_name, without_nulls
+from muse_core.nuclei.naming import fault_of_name, one_spelling
 from muse_core.nuclei.table import FARTHEST_PX, STATUSES, Status
 
 Record = tuple[Any, ...]
@@ -72,7 +72,7 @@ def feature_record(uuid: object, properties: dict[str, object], name: str) -> Re
     """Id or None, class, score, status and model of a feature."""
     metadata = properties.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
-    status, model = metadata.get("status"), without_nulls(str(metadata.get("model", "")))
+    status, model = metadata.get("status"), one_spelling(str(metadata.get("model", "")))
     score = qupath.score(properties)
     check_name(model)
     return (
