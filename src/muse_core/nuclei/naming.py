@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 LONGEST_NAME = 1000
 """Letters; a small compressed file could otherwise expand to names that fill the memory."""
+_KEPT = 64
+"""A million nuclei have a few names; those of a file that has many are checked one by one."""
 
 
+@lru_cache(_KEPT)
 def fault_of_name(name: str) -> str:
     """Return why a text cannot be a name, as words to follow "a name"; "" if it can."""
     if len(name) > LONGEST_NAME:
@@ -20,6 +24,7 @@ def fault_of_name(name: str) -> str:
     return ""
 
 
+@lru_cache(_KEPT)
 def one_spelling(name: str) -> str:
     """Return a name from a file as every other file spells it.
 
