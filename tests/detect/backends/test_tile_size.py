@@ -10,7 +10,7 @@ from muse_core.models.registry import resolve_model
 
 @pytest.mark.parametrize(
     ("name", "bfloat16", "float32"),
-    [("muse-small", 1952, 1376), ("muse-base", 1376, 960), ("muse-small-breast", 1376, 960)],
+    [("muse-small", 2304, 1632), ("muse-base", 1376, 960), ("muse-small-breast", 1376, 960)],
 )
 def test_bundled_networks_get_large_tiles(name: str, bfloat16: int, float32: int) -> None:
     backbone = ModelConfig.from_json(read_card(resolve_model(name)).architecture).backbone

@@ -17,8 +17,9 @@ _LARGEST_PX = 2368
 _ALIGN_PX = 32
 _ACTIVATIONS_BYTES = 260_000_000
 """Of one tile."""
-_STAGE_HELD = 1.05
-"""Values that OpenVINO holds for a pixel, over the channels of the encoder's first stage."""
+_STAGE_HELD, _STRIDED_STAGE_HELD = 1.05, 0.75
+"""Values that OpenVINO holds for a pixel, over the channels of the encoder's first stage: after a
+stem that pools, and after a strided one, which has only one map at half of the resolution."""
 _FEATURES_HELD = 5
 """The same over the features of a pixel; what is more counts. Measured on the bundled networks."""
 _FIRST_STAGE = {"resnet10t": 64, "resnet14t": 64, "resnet18": 64, "resnet34": 64}
@@ -37,6 +38,7 @@ def tile_px_within_memory(backbone: BackboneConfig, bytes_per_value: int) -> int
     features = backbone.n_maps * backbone.hyper_channels / backbone.map_stride_px**2
     given = backbone.encoder_channels
     stage = given[0] if given else _FIRST_STAGE.get(backbone.encoder, _WIDE_STAGE)
-    per_px = max(_STAGE_HELD * stage, _FEATURES_HELD * features) * bytes_per_value
+    held = _STRIDED_STAGE_HELD if backbone.strided_stem else _STAGE_HELD
+    per_px = max(held * stage, _FEATURES_HELD * features) * bytes_per_value
     side = math.isqrt(int(_ACTIVATIONS_BYTES / per_px)) // _ALIGN_PX * _ALIGN_PX
     return min(_LARGEST_PX, max(TILE_PX // 2, side))
