@@ -148,6 +148,8 @@ def main(
     teacher: Annotated[
         str, typer.Option(help="Model that resolves ambiguous classes and is imitated.")
     ] = "muse-base",
+    further_rounds: Annotated[int, typer.Option(min=0, help="Rounds after these.")] = 0,
+    further_teacher: Annotated[str, typer.Option(help="Their teacher.")] = "muse-base",
 ) -> None:
     """Train the bundled model."""
     prepared = prepare(data, work / "sets")
@@ -155,14 +157,14 @@ def main(
     run(first_stage(prepared, Stage(start, first_steps, seed, workers)))
     if out is None:
         return
-    larger = resolve_model(teacher)
-    stage = Stage(out, steps, seed, workers)
-    config = second_stage(prepared, stage, start, teacher=larger)
-    sets = taught_sets(config.train, larger, work / "taught")
-    for number in range(rounds):
+    for number, name in enumerate([teacher] * rounds + [further_teacher] * further_rounds):
+        larger = resolve_model(name)
         end = work / f"second-{first_steps}-{steps}-{seed}-{number}.safetensors"
         # Another seed for each round, so that the same crops do not come again.
-        run(dataclasses.replace(config, out=end, base=start, seed=seed + number, train=sets))
+        stage = Stage(end, steps, seed + number, workers)
+        config = second_stage(prepared, stage, start, teacher=larger)
+        sets = taught_sets(config.train, larger, work / "taught")
+        run(dataclasses.replace(config, train=sets))
         start = end
     save_model(with_surroundings(load_model(start), prepared, seed), out)
     # The first stage is a step of the same recipe, not a parent.

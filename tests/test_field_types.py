@@ -71,6 +71,10 @@ class _Settings:
         require_field_types(self)
 
 
+def test_a_whole_number_of_any_size_is_one() -> None:
+    assert _Settings(side_px=10**400).side_px == 10**400
+
+
 def test_values_of_numpy_and_texts_become_pythons() -> None:
     given: dict[str, Any] = {"side_px": np.int64(3), "rate": np.float32(0.25), "file": "a/b"}
     made = _Settings(**given, zoom=[np.float64(1), 2], channels=[0, 1, 2])  # type: ignore[arg-type]
@@ -88,6 +92,7 @@ def test_values_of_numpy_and_texts_become_pythons() -> None:
         ({"side_px": True}, "side_px is True; it must be a whole number."),
         ({"rate": np.bool_(True)}, "rate is np.True_; it must be a finite number."),
         ({"rate": float("nan")}, "rate is nan; it must be a finite number."),
+        ({"rate": 10**400}, f"rate is 1{'0' * 59}...; it must be a finite number."),
         ({"rate": 1 + 2j}, "rate is (1+2j); it must be a finite number."),
         ({"rotate": "no"}, "rotate is 'no'; it must be True or False."),
         ({"file": 3}, "file is 3; it must be a path or None."),

@@ -91,8 +91,13 @@ def _plain_of_any(value: Any, hints: tuple[Any, ...]) -> Any:
 def _plain_number(value: Any, hint: type[int | float]) -> int | float:
     # Python's and NumPy's booleans are no quantities.
     is_number = isinstance(value, Integral if hint is int else Real)
-    if isinstance(value, bool) or not is_number or not math.isfinite(value):
+    if isinstance(value, bool) or not is_number:
         raise TypeError
+    try:
+        if hint is float and not math.isfinite(value):
+            raise TypeError
+    except OverflowError:  # an int that no float can hold
+        raise TypeError from None
     # An int is a float too, as for Python's type checkers.
     plain: int | float = value if type(value) in (int, float) else hint(value)
     return plain
