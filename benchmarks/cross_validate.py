@@ -49,6 +49,7 @@ import muse_small
 import muse_small_breast
 from class_surroundings import with_surroundings
 from label_sets import BREAST, MPP, Prepared, prepare, site_of
+from mean_weights import mean_of_weights
 from muse_small import BREAST_SITES
 from operating_point import CANDIDATES, careful_choice, reports_of
 from small_encoder import ARCHITECTURE, EPOCHS
@@ -295,7 +296,8 @@ def _start_of_base(plan: Plan, site: str) -> Path:
 
 def _between(plan: Plan, end: Path, site: str) -> MuseModel:
     """What the recipe of muse-base makes of the initial and final weights."""
-    return muse_base.mean_of_weights(load_model(_start_of_base(plan, site)), load_model(end))
+    start = load_model(_start_of_base(plan, site))
+    return mean_of_weights(start, load_model(end), muse_base.SHARE_OF_END)
 
 
 def _end(plan: Plan, end: Path, site: str) -> MuseModel:

@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 import muse_base
 import muse_small
 from label_sets import BREAST, MPP, SETS, Prepared, prepare
+from mean_weights import mean_of_weights
 from operating_point import best_threshold_over
 
 from cross_validate import earlier_config
@@ -137,7 +138,7 @@ def _base(run: Run) -> MuseModel:
     first = dataclasses.replace(run, steps=run.first_steps)
     start = _earlier(first)
     config = muse_base.config(run.prepared, run.stage("base"), first.stage("earlier").out)
-    return muse_base.mean_of_weights(start, _trained(run, config))
+    return mean_of_weights(start, _trained(run, config), muse_base.SHARE_OF_END)
 
 
 RECIPES: dict[str, Callable[[Run], MuseModel]] = {

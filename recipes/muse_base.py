@@ -25,13 +25,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from class_surroundings import with_surroundings
 from label_sets import CLASSES, MPP, SETS, Prepared, prepare
+from mean_weights import mean_of_weights
 from muse_small import LOSSES, VIEWS, Stage, finish, run
 from running import run_recipe
 from small_encoder import ARCHITECTURE
@@ -40,7 +40,6 @@ from muse_core.finetune import FinetuneConfig
 from muse_core.finetune.config import DistillationConfig
 from muse_core.models.card import read_card
 from muse_core.models.checkpoint import load_model, save_model
-from muse_core.models.muse_model import MuseModel
 from muse_core.models.registry import resolve_model
 
 SHARE_OF_END = 0.75
@@ -107,36 +106,15 @@ def main(
     run(config(prepared, Stage(end, steps, seed, workers), start))
     teacher = work / f"base-teacher-{steps}-{seed}.safetensors"
     if not teacher.is_file():
-        mean = mean_of_weights(load_model(start), load_model(end))
+        mean = mean_of_weights(load_model(start), load_model(end), SHARE_OF_END)
         save_model(with_surroundings(mean, prepared, seed), teacher)
         finish(teacher, prepared, "muse-base-teacher", "Teacher of muse-base")
     taught = work / f"base-student-{steps}-{student_steps}-{seed}.safetensors"
     run(student(prepared, Stage(taught, student_steps, seed, workers), end, teacher))
-    mean = mean_of_weights(load_model(start), load_model(taught))
+    mean = mean_of_weights(load_model(start), load_model(taught), SHARE_OF_END)
     save_model(with_surroundings(mean, prepared, seed), out)
     # The teacher is a step of the same recipe, not a parent.
     finish(out, prepared, "muse-base", "General model", parent=read_card(teacher).parent)
-
-
-def mean_of_weights(start: MuseModel, end: MuseModel) -> MuseModel:
-    """Return an average of two models, with the card of the final one.
-
-    Args:
-        start: The initial model.
-        end: The same network after training; it is changed.
-    """
-    first = start.state_dict()
-    with torch.no_grad():
-        for name, value in end.state_dict().items():
-            before = (1 - SHARE_OF_END) * first[name].double()
-            value.copy_(before + SHARE_OF_END * value.double())
-    training = end.card.training | {
-        "mean_of_weights_with": end.card.parent,
-        "share_of_the_other": 1 - SHARE_OF_END,
-    }
-    # Figures of the final weights do not hold for the average.
-    end.card = dataclasses.replace(end.card, metrics={}, training=training)
-    return end
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ one by one: as it has no tile of any of them, one first stage serves these runs 
 stage continues on all sets, whose ambiguous classes the larger model has resolved, see
 taught_classes.py, and learns that model's answers for every pixel. It has several rounds, each
 with a learning rate that rises and falls (Loshchilov and Hutter, ICLR 2017), so that training can
-be continued. Then the class head is extended to use the surroundings of a nucleus, see
-class_surroundings.py.
+be continued. The weights after the last two rounds are averaged. Then the class head is extended to
+use the surroundings of a nucleus, see class_surroundings.py.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from class_surroundings import with_surroundings
 from label_sets import BREAST, CLASSES, MPP, NEGATIVES_WEIGHT, SETS, Prepared, prepare
+from mean_weights import mean_of_weights
 from operating_point import set_threshold
 from running import run_recipe
 from taught_classes import taught_sets
@@ -165,8 +166,11 @@ def main(
         config = second_stage(prepared, stage, start, teacher=larger)
         sets = taught_sets(config.train, larger, work / "taught")
         run(dataclasses.replace(config, train=sets))
-        start = end
-    save_model(with_surroundings(load_model(start), prepared, seed), out)
+        before, start = start, end
+    # A single round leads from the first stage, with which it is not averaged.
+    share = 0.5 if rounds + further_rounds > 1 else 1.0
+    mean = mean_of_weights(load_model(before), load_model(start), share)
+    save_model(with_surroundings(mean, prepared, seed), out)
     # The first stage is a step of the same recipe, not a parent.
     finish(out, prepared, "muse-small", "Small general model", parent=None)
 
