@@ -80,6 +80,8 @@ def pytest_collection_finish() -> None:
     whenever a layer is removed.
     """
     _without_torchs_handler()
+    # Most of what windows create lives as long as they do: the usual limits collect in vain.
+    gc.set_threshold(50_000, 20, 100)
     gc.enable()
     gc.collect()
     gc.freeze()

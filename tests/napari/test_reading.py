@@ -70,7 +70,9 @@ def test_the_window_is_used_while_nuclei_are_read(
     qtbot.waitUntil(lambda: not session.annotations.reading, timeout=60_000)
     qtbot.waitUntil(lambda: f"{N + 1:,} nuclei" in panel.legend.total.text(), timeout=60_000)
     assert session.annotations.counts().tolist() == [N, 1]
-    qtbot.waitUntil(lambda: session.viewer.layers["Density: a"].visible, timeout=60_000)
+    # Its image has a name once there is something to show.
+    layers = session.viewer.layers
+    qtbot.waitUntil(lambda: "Density: a" in layers and layers["Density: a"].visible, timeout=60_000)
     active = session.viewer.layers.selection.active
     assert active in (session.nuclei.layer, session.image_layer)
 

@@ -152,6 +152,7 @@ class DensityLayers:
     def _new_layer(self, placement: Placement) -> Any:
         return self._viewer.add_image(
             np.zeros((1, 1), np.float32),
+            name="Density",
             interpolation2d="linear",
             blending="translucent_no_depth",
             visible=False,
