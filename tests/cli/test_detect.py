@@ -41,7 +41,7 @@ def test_detect_without_json_ends_with_a_sentence(
     folder: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "nuclei.csv"
-    assert detect(folder, out, "--min-score", 0.99) == 0
+    assert detect(folder, out, "--min-score", 0.99, "--backend", "torch") == 0
     captured = capsys.readouterr()
     assert captured.out == f"0 nuclei in 0.0875 mm² of tissue, written to {out}.\n"
     assert captured.err == ""

@@ -184,7 +184,9 @@ def test_the_slide_is_not_overwritten(job: DetectJob) -> None:
 
 def test_a_region_partly_outside_is_clipped_and_noted(job: DetectJob) -> None:
     events: list[Event] = []
-    last = run_job(dataclasses.replace(job, region=[500, 300, 500, 500]), events.append)
+    last = run_job(
+        dataclasses.replace(job, region=[500, 300, 500, 500], backend="torch"), events.append
+    )
     assert isinstance(last, Done)
     assert last.result["notes"] == [
         "The region reaches beyond the slide, which is 700 x 500 px; looking at 500,300,200,200."
@@ -195,7 +197,9 @@ def test_a_region_partly_outside_is_clipped_and_noted(job: DetectJob) -> None:
 
 
 def test_a_slide_much_coarser_than_the_model_is_noted(job: DetectJob) -> None:
-    last = run_job(dataclasses.replace(job, mpp=1.0, region=[0, 0, 90, 90]), lambda _: None)
+    last = run_job(
+        dataclasses.replace(job, mpp=1.0, region=[0, 0, 90, 90], backend="torch"), lambda _: None
+    )
     (note,) = last.result["notes"]
     assert note.startswith("The slide has 1 um/px, much coarser than the 0.5 um/px that tiny")
 
