@@ -30,6 +30,7 @@ class SlideServer:
         packs: Whether it compresses files for those who take that, and gives parts of the result.
         says_size: Whether responses state their length.
         trickles: Whether contents come a byte at a time, fifty each second.
+        hesitates: Whether heads of responses come a byte at a time, fifty each second.
         page: Web page that is the answer to every request, if any.
         folded: Compressed content of each response, if any.
         status: Status of every response, or 0 for the usual one.
@@ -50,6 +51,7 @@ class SlideServer:
     packs: bool = False
     says_size: bool = True
     trickles: bool = False
+    hesitates: bool = False
     page: bytes = b""
     folded: bytes = b""
     status: int = 0
@@ -79,7 +81,9 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(self.state.delay_s)
         if self.state.held and self.path.endswith(self.state.held):
             self.ends.wait()
-        if self.state.down:
+        if self.state.hesitates:
+            self._trickle(b"HTTP/1.1 200 OK\r\nX-Filler: " + b"x" * 4000)
+        if self.state.down or self.state.hesitates:
             self.close_connection = True
         elif self.state.status or not self._is_allowed(with_body):
             self._say(self.state.status or 403, b"", with_body)

@@ -93,15 +93,22 @@ def test_a_page_in_place_of_a_slide_is_called_one(server: SlideServer) -> None:
         open_slide(f"{server.address}/s.tiff")
 
 
+@pytest.mark.parametrize(
+    ("flaw", "sentence"),
+    [
+        ("trickles", "sends less than 1000 bytes a second"),
+        ("hesitates", "cannot be read: it has not begun to answer after 0.1 seconds"),
+    ],
+)
 @pytest.mark.parametrize("name", ["large.tiff", "v3.zarr"])
 def test_an_answer_that_trickles_is_not_waited_for(
-    server: SlideServer, monkeypatch: pytest.MonkeyPatch, name: str
+    server: SlideServer, monkeypatch: pytest.MonkeyPatch, name: str, flaw: str, sentence: str
 ) -> None:
     for module in ("muse_core.files.remote", "muse_core.slides.ome_zarr.remote_store"):
         monkeypatch.setattr(f"{module}.RETRY_AFTER_S", (0.0,))
     monkeypatch.setattr(remote, "PATIENCE_S", 0.1)
-    server.trickles = True
-    with pytest.raises(UserError, match="sends less than 1000 bytes a second"):
+    setattr(server, flaw, True)
+    with pytest.raises(UserError, match=sentence):
         open_slide(f"{server.address}/{name}")
 
 

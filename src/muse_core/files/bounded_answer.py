@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
+from typing import TYPE_CHECKING
 
 from aiohttp import ClientResponse
 
 from muse_core.files import remote
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
 
 _ASKED = re.compile(r"bytes=(\d+)-")
 _GIVEN = re.compile(r"bytes (\d+)-")
@@ -16,9 +21,25 @@ _GIVEN = re.compile(r"bytes (\d+)-")
 class BoundedAnswer(ClientResponse):
     """A response of aiohttp whose decompressed body must not exceed a limit, nor come too slowly.
 
+    Its head must be there within the patience: the timeout of a read begins anew with each byte.
+
     A part of a file must be the one that was requested: a cache in between may answer with another
     one, whose bytes would be taken for pixels.
     """
+
+    async def start(self, connection: Connection) -> BoundedAnswer:
+        """Wait for the head of the response.
+
+        Raises:
+            UnreachableError: It does not come, or too slowly.
+        """
+        try:
+            await asyncio.wait_for(super().start(connection), remote.PATIENCE_S)
+        except TimeoutError as error:
+            self.close()
+            why = f"it has not begun to answer after {remote.PATIENCE_S:g} seconds"
+            raise remote.unreachable(str(self.url), why) from error
+        return self
 
     async def read(self) -> bytes:
         """Return the whole body.
