@@ -56,8 +56,11 @@ class NucleusArrays:
         self._forget()
 
     def class_index(self, rows: NucleusRows) -> npt.NDArray[np.intp]:
-        """(n,) the place of the class of rows among the classes."""
-        return np.asarray(self._index_by_id[rows["class_id"]])
+        """(n,) the place of the class of rows among the classes.
+
+        Rows may have a class that is gone, until they are read or shown again; theirs is any place.
+        """
+        return np.take(self._index_by_id, rows["class_id"], mode="clip")
 
     def class_name(self, class_id: int) -> str:
         """Name of a class by its id."""

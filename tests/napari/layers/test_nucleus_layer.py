@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from muse_core.nuclei import Status
+from muse_core.nuclei import NucleusFile, Status, nucleus_table
 from napari_muse.panels.muse_panel import MusePanel
 
 from ..actions import click
@@ -110,3 +110,17 @@ def test_positions_written_by_the_console_are_taken_or_put_back(
         assert reason in opened.status.text()
         qtbot.waitUntil(lambda: np.array_equal(layer.data, before), timeout=5000)
         assert session.annotations.rows["status"].tolist() == [Status.PREDICTED] * 3
+
+
+def test_a_click_may_follow_at_once_on_an_undo_that_takes_classes_away(
+    opened: MusePanel, qtbot: Any
+) -> None:
+    """The points are drawn anew a moment later, until then with classes that are gone."""
+    session = opened.session
+    imported = nucleus_table(np.array([20.0, 40.0]), np.array([20.0, 20.0]), ["new", "newer"])
+    session.annotations.load(NucleusFile(imported))
+    session.nuclei.refresh()
+    session.annotations.undo()
+    session.nuclei.select([1])
+    assert session.nuclei.selected_ids.tolist() == [1]
+    qtbot.waitUntil(lambda: len(session.nuclei.layer.data) == 3)
