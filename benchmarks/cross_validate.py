@@ -13,6 +13,8 @@ val tiles of the other hospitals, whose patients are not trained on.
 
 - "sets": muse_small.py. Its first stage has no tile of the three hospitals and is shared by all
   runs of a seed; its teachers are the models that "base" has left in --work.
+- "sets-further": two further rounds of muse_small.py, continuing from the models of "sets" after
+  --first-steps; its teachers are those of "base-student" after --teacher-steps.
 - "earlier": muse_small_breast.py from random weights.
 - "base": the teacher of muse_base.py, starting from the model of "earlier" trained for
   --first-steps.
@@ -26,8 +28,8 @@ val tiles of the other hospitals, whose patients are not trained on.
   in --work, agree on a nucleus that nobody annotated.
 
 With --final the final weights of "base" and "base-student" are scored, without averaging them with
-the initial ones. Models are kept in --work, so an interrupted run can be resumed. Prints one JSON
-line per hospital, then one for their mean.
+the initial ones. With --model a model that may have seen them is scored instead. Models are
+kept in --work, so a run can be resumed. Prints a JSON line per hospital, then one for their mean.
 """
 
 from __future__ import annotations
@@ -64,6 +66,7 @@ from muse_core.finetune import FinetuneConfig
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN
 from muse_core.models.muse_model import MuseModel
+from muse_core.models.registry import resolve_model
 from muse_core.nuclei import ClassScheme
 
 
@@ -110,6 +113,7 @@ def main(
     epochs: Annotated[int, typer.Option(help="Epochs of the pretraining of pretrained.")] = EPOCHS,
     pretraining_seed: Annotated[int, typer.Option(help="Seed of that pretraining.")] = 0,
     final: Annotated[bool, typer.Option("--final", help="Score final weights.")] = False,
+    model: Annotated[str | None, typer.Option(help="Score this model instead.")] = None,
 ) -> None:
     """Print a JSON line for each left-out hospital."""
     prepared = prepare(data, work / "sets")
@@ -127,17 +131,27 @@ def main(
     )
     lines = []
     for left_out in site or BREAST_SITES:
-        line = {"recipe": recipe, "site": left_out, "steps": steps, "seed": seed}
-        path = model_path(plan, recipe, steps, left_out)
-        muse_small.run(dataclasses.replace(RECIPES[recipe](plan, left_out), out=path))
-        if final:
-            path = finished(plan, load_model(path), path.with_stem(f"{path.stem}-final"), left_out)
-        elif recipe in FINISHES:
-            path = finished(plan, FINISHES[recipe](plan, path, left_out), path, left_out)
+        if model:
+            path = resolve_model(model)
+            line: dict[str, Any] = {"model": model, "site": left_out}
+        else:
+            path = _trained(plan, recipe, left_out, final)
+            line = {"recipe": recipe, "site": left_out, "steps": steps, "seed": seed}
         line |= score(path, tiles_of(data, left_out)).to_json()
         print(json.dumps(line), flush=True)
         lines.append(line)
     print(json.dumps(mean_over_sites(lines)), flush=True)
+
+
+def _trained(plan: Plan, recipe: str, left_out: str, final: bool) -> Path:
+    """Train without a hospital, unless that has been done; returns the model to be scored."""
+    path = model_path(plan, recipe, plan.steps, left_out)
+    muse_small.run(dataclasses.replace(RECIPES[recipe](plan, left_out), out=path))
+    if final:
+        return finished(plan, load_model(path), path.with_stem(f"{path.stem}-final"), left_out)
+    if recipe in FINISHES:
+        return finished(plan, FINISHES[recipe](plan, path, left_out), path, left_out)
+    return path
 
 
 def tiles_of(data: Path, site: str) -> tuple[AnnotatedImage, ...]:
@@ -163,7 +177,7 @@ def mean_over_sites(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Unweighted means of the hospitals' figures."""
     classes = lines[0]["f_class"]
     return {
-        "recipe": lines[0]["recipe"],
+        **{name: lines[0][name] for name in ("recipe", "model") if name in lines[0]},
         "sites": [line["site"] for line in lines],
         "f_det": float(np.mean([line["f_det"] for line in lines])),
         "f_avg": float(np.mean([line["f_avg"] for line in lines])),
@@ -178,10 +192,33 @@ def _sets(plan: Plan, site: str) -> FinetuneConfig:
     muse_small.run(muse_small.first_stage(plan.prepared, first))
     if not plan.teacher_steps:
         return _second_stage(plan, site, start)
-    teacher = _teacher(plan, site)
-    config = _second_stage(plan, site, start, teacher)
+    return _taught(plan, _second_stage(plan, site, start, _teacher(plan, site)))
+
+
+def _taught(plan: Plan, config: FinetuneConfig) -> FinetuneConfig:
+    """The same with ambiguous classes as the teacher sees them."""
+    teacher = config.distillation.teacher
+    assert teacher is not None
     sets = taught_sets(config.train, teacher, plan.work / "taught")
     return dataclasses.replace(config, train=sets)
+
+
+def _sets_further(plan: Plan, site: str) -> FinetuneConfig:
+    """The second of two further rounds, after the first one."""
+    start, first = model_path(plan, "sets", plan.first_steps, site), _first_further(plan, site)
+    muse_small.run(_further_round(plan, site, start, first, 2))
+    return _further_round(plan, site, first, plan.work / "unnamed.safetensors", 3)
+
+
+def _further_round(plan: Plan, site: str, start: Path, out: Path, number: int) -> FinetuneConfig:
+    teacher = finished_path(model_path(plan, "base-student", plan.teacher_steps, site))
+    stage = muse_small.Stage(out, plan.steps, plan.seed + number, plan.workers)
+    config = muse_small.second_stage(plan.prepared, stage, start, (site,), teacher)
+    return _taught(plan, config)
+
+
+def _first_further(plan: Plan, site: str) -> Path:
+    return model_path(plan, "sets-further-first", plan.steps, site)
 
 
 def _random(plan: Plan, site: str) -> FinetuneConfig:
@@ -305,6 +342,12 @@ def _end(plan: Plan, end: Path, site: str) -> MuseModel:
     return load_model(end)
 
 
+def _mean_of_rounds(plan: Plan, end: Path, site: str) -> MuseModel:
+    """What the recipe of muse-small makes of its last two rounds."""
+    first = load_model(_first_further(plan, site))
+    return mean_of_weights(first, load_model(end), 0.5)
+
+
 def finished(plan: Plan, trained: MuseModel, end: Path, site: str) -> Path:
     """Write a model whose classes also use the surroundings, its threshold chosen on val tiles.
 
@@ -332,6 +375,7 @@ def _thin(plan: Plan, site: str) -> FinetuneConfig:
 
 RECIPES: dict[str, Callable[[Plan, str], FinetuneConfig]] = {
     "sets": _sets,
+    "sets-further": _sets_further,
     "plain-views": _plain_views,
     "thin": _thin,
     "random": _random,
@@ -343,6 +387,7 @@ RECIPES: dict[str, Callable[[Plan, str], FinetuneConfig]] = {
 }
 FINISHES: dict[str, Callable[[Plan, Path, str], MuseModel]] = {
     "sets": _end,
+    "sets-further": _mean_of_rounds,
     "random": _end,
     "pretrained": _end,
     "doubtful": _end,
