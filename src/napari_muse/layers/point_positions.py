@@ -21,6 +21,9 @@ class PointPositions:
     def write(self, positions: FloatArray) -> None:
         """Give the layer (n, 2) other positions, without events."""
         set_quietly(self._layer, "data", positions)
+        if not self._layer.visible:
+            # napari would keep the old indices, and fail where one changes the opacity.
+            self._layer.set_view_slice()
         self._known, self._dragging = self._layer.data.copy(), False
 
     def follow(self, action: str) -> None:

@@ -124,3 +124,13 @@ def test_a_click_may_follow_at_once_on_an_undo_that_takes_classes_away(
     session.nuclei.select([1])
     assert session.nuclei.selected_ids.tolist() == [1]
     qtbot.waitUntil(lambda: len(session.nuclei.layer.data) == 3)
+
+
+def test_the_opacity_of_hidden_nuclei_can_be_changed(opened: MusePanel) -> None:
+    nuclei = opened.session.nuclei
+    nuclei.layer.visible = False
+    opened.session.annotations.delete([2, 3])
+    nuclei.refresh()
+    nuclei.layer.opacity = 0.5
+    nuclei.layer.visible = True
+    assert len(nuclei.layer.data) == 1
