@@ -34,17 +34,17 @@ class NucleusClipboard:
     def copy(self) -> bool:
         """Copy the selected nuclei; returns whether there are any."""
         session = self._session
-        ids = session.nuclei.selected_ids
-        if not len(ids):
+        # An undo may have taken some away a moment ago.
+        rows = session.annotations.rows_of(session.nuclei.selected_ids)
+        if not len(rows):
             return False
-        rows = session.annotations.rows[session.annotations.index_of(ids)]
         names = np.array(session.annotations.scheme.names, dtype=object)
         self._copied = _Copied(
             np.stack([rows["x"], rows["y"]], axis=1),
             tuple(names[session.annotations.class_index(rows)].tolist()),
             session.mpp,
         )
-        session.told.emit(f"{counted_nuclei(len(ids))} copied.")
+        session.told.emit(f"{counted_nuclei(len(rows))} copied.")
         return True
 
     def paste(self) -> None:

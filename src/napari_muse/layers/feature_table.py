@@ -64,6 +64,8 @@ class FeatureTable:
 
 def _as_shown(nuclei: SlideAnnotations, rows: Any) -> Any:
     """(n,) which nuclei still have the class and the status that they are shown with."""
+    if not len(nuclei.rows):
+        return np.zeros(len(rows), dtype=bool)
     at = np.minimum(nuclei.index_of(rows["id"]), len(nuclei.rows) - 1)
     now = nuclei.rows[at]
     return np.logical_and.reduce([now[name] == rows[name] for name in ("id", "class_id", "status")])

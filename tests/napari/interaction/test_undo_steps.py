@@ -18,7 +18,7 @@ from muse_core.nuclei import (
 )
 from napari_muse.panels.muse_panel import MusePanel
 
-from ..actions import click, press
+from ..actions import canvas_of, click, press
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -173,6 +173,16 @@ def test_nuclei_are_pasted_as_one_edit_and_not_onto_others(opened: MusePanel, qt
     assert _undo(opened, qtbot) == "Undone: 2 new nuclei."
     assert session.annotations.to_table()["id"].tolist() == [3]
     assert len(session.nuclei.layer.data) == 1
+
+
+def test_what_an_undo_took_away_just_now_is_not_copied(opened: MusePanel, qtbot: Any) -> None:
+    session = opened.session
+    session.annotations.load(NucleusFile(nucleus_table([20.0, 40.0], [20.0, 20.0], "tumor")))
+    session.nuclei.refresh()
+    session.nuclei.select([3, 4, 5])
+    for key in (Qt.Key.Key_Z, Qt.Key.Key_C):
+        qtbot.keyClick(canvas_of(opened), key, CTRL)
+    assert opened.status.text() == "1 nucleus copied."
 
 
 def test_nuclei_are_pasted_on_another_slide_where_it_has_such_places(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from napari.viewer import Viewer
 from qtpy.QtCore import Qt
 
-from muse_core.nuclei import Status
+from muse_core.nuclei import NucleusFile, Status, nucleus_table
 from muse_core.nuclei.store import AnnotationStore
 from napari_muse.panels.muse_panel import MusePanel
 
@@ -82,6 +83,19 @@ def test_a_class_that_there_is_not_is_refused(opened: MusePanel, qtbot: Any) -> 
     assert "There is no class plasma" in opened.status.text()
     qtbot.waitUntil(lambda: layer.features["class"].tolist() == ["lymphocyte"] * 3, timeout=5000)
     assert opened.session.annotations.rows["class_id"].tolist() == [1, 1, 1]
+
+
+def test_a_class_of_nuclei_that_an_undo_took_away_just_now_is_no_edit(
+    panel: MusePanel, small_slide: Path
+) -> None:
+    session = panel.session
+    session.viewer.open(small_slide, plugin="napari-muse")
+    session.annotations.load(NucleusFile(nucleus_table([20.0, 40.0], [20.0, 20.0], ["a", "b"])))
+    session.nuclei.refresh()
+    session.nuclei.layer.features.loc[0, "class"] = "b"
+    session.annotations.undo()
+    session.nuclei.refresh()
+    assert len(session.nuclei.layer.data) == len(session.annotations.rows) == 0
 
 
 def test_what_was_typed_last_is_kept_when_the_panel_is_closed(
