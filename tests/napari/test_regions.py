@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from muse_core.nuclei import ClassScheme
 from muse_core.nuclei.store import AnnotationStore
 from napari_muse.layers.drawn_areas import area_layer
 from napari_muse.panels.muse_panel import MusePanel
@@ -126,6 +127,21 @@ def test_the_chart_shows_the_chosen_region(regions: MusePanel) -> None:
     plot = regions.regions.chart.getPlotItem()
     assert plot.titleLabel.text == "left"
     assert list(plot.items[0].opts["height"]) == [2, 0]
+
+
+def test_the_chart_waits_for_the_counts_of_classes_that_have_just_been_added(
+    regions: MusePanel, qtbot: Any
+) -> None:
+    annotations, panel = regions.session.annotations, regions.regions
+    for name in ("left", "again"):
+        annotations.add_region(LEFT_HALF, reviewed=False, name=name)
+    qtbot.waitUntil(lambda: panel.table.rowCount() == 2, timeout=5000)
+    panel.table.selectRow(0)
+    annotations.adopt_scheme(ClassScheme.from_names(["lymphocyte", "tumor", "stromal"]))
+    panel.table.selectRow(1)
+    plot = panel.chart.getPlotItem()
+    qtbot.waitUntil(lambda: plot.titleLabel.text == "again", timeout=5000)
+    assert list(plot.items[0].opts["height"]) == [2, 0, 0]
 
 
 def test_the_chart_says_a_name_as_it_is(regions: MusePanel) -> None:

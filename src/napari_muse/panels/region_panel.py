@@ -110,7 +110,9 @@ class RegionPanel(forms.Section):
         chosen = None if number is None else self._figures.get(number)
         heading = chosen.name if chosen else "Whole slide"
         counts = chosen.counts if chosen else annotations.counts()
-        show_counts(self.chart, heading, annotations.scheme.classes, counts)
+        # Right after a change of classes those of a region are old; a refresh follows.
+        if len(counts) == len(annotations.scheme.classes):
+            show_counts(self.chart, heading, annotations.scheme.classes, counts)
 
 
 def _cells(figures: RegionFigures) -> Iterator[QTableWidgetItem]:
