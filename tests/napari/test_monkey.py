@@ -220,7 +220,12 @@ def _usable(widget: QWidget) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_a_monkey_finds_nothing_that_fails(
-    make_napari_viewer: Any, opened: MusePanel, small_slide: Path, tmp_path: Path, seed: int
+    make_napari_viewer: Any,
+    opened: MusePanel,
+    small_slide: Path,
+    tmp_path: Path,
+    qtbot: Any,
+    seed: int,
 ) -> None:
     shutil.copy(small_slide, tmp_path / "second.tif")
     (tmp_path / "two.csv").write_text("x_px,y_px,class\n10,10,tumor\n50,60,stromal\n")
@@ -246,4 +251,5 @@ def test_a_monkey_finds_nothing_that_fails(
     table = annotations.to_table()
     assert table["id"].is_unique
     assert set(table["class_name"]) <= set(annotations.scheme.names)
-    assert len(opened.session.nuclei.layer.data) == opened.session.nuclei.in_view
+    nuclei = opened.session.nuclei
+    qtbot.waitUntil(lambda: len(nuclei.layer.data) == nuclei.in_view, timeout=10_000)
