@@ -6,9 +6,9 @@ DATA contains the sets listed in label_sets.py. The first stage is trained on al
 breast set, whose tiles come from the three hospitals that benchmarks/cross_validate.py leaves out
 one by one: as it has no tile of any of them, one first stage serves these runs too. The second
 stage continues on all sets, whose ambiguous classes the larger model has resolved, see
-taught_classes.py, and learns that model's answers for every pixel. It has several rounds, each
-with a learning rate that rises and falls (Loshchilov and Hutter, ICLR 2017), so that training can
-be continued. The weights after the last two rounds are averaged. Then the class head is extended to
+taught_classes.py, and learns that model's answers for every pixel. It has several rounds, each with
+a learning rate that rises and falls (Loshchilov and Hutter, ICLR 2017), so that training can be
+continued. The weights after the last three rounds are averaged. Then the class head is extended to
 use the surroundings of a nucleus, see class_surroundings.py.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,6 +36,7 @@ from muse_core.finetune import FinetuneConfig, Listener, finetune
 from muse_core.finetune.config import DistillationConfig, LossConfig, ViewConfig
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN
+from muse_core.models.muse_model import MuseModel
 from muse_core.models.registry import resolve_model
 
 DESCRIPTION = (
@@ -61,6 +62,7 @@ VIEWS = ViewConfig(
     coarse_share=0.25,
 )
 LOSSES = LossConfig(classes=1.0, label_smoothing=0.05)
+AVERAGED_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def main(
     run(first_stage(prepared, Stage(start, first_steps, seed, workers)))
     if out is None:
         return
+    ends: list[Path] = []
     for number, name in enumerate([teacher] * rounds + [further_teacher] * further_rounds):
         larger = resolve_model(name)
         end = work / f"second-{first_steps}-{steps}-{seed}-{number}.safetensors"
@@ -166,13 +169,19 @@ def main(
         config = second_stage(prepared, stage, start, teacher=larger)
         sets = taught_sets(config.train, larger, work / "taught")
         run(dataclasses.replace(config, train=sets))
-        before, start = start, end
-    # A single round leads from the first stage, with which it is not averaged.
-    share = 0.5 if rounds + further_rounds > 1 else 1.0
-    mean = mean_of_weights(load_model(before), load_model(start), share)
-    save_model(with_surroundings(mean, prepared, seed), out)
+        start = end
+        ends.append(end)
+    save_model(with_surroundings(_mean_of(ends[-AVERAGED_ROUNDS:]), prepared, seed), out)
     # The first stage is a step of the same recipe, not a parent.
     finish(out, prepared, "muse-small", "Small general model", parent=None)
+
+
+def _mean_of(paths: Sequence[Path]) -> MuseModel:
+    """Return the average of some models, with the card of the last one."""
+    mean = load_model(paths[0])
+    for count, path in enumerate(paths[1:], start=2):
+        mean = mean_of_weights(mean, load_model(path), 1 / count)
+    return mean
 
 
 def finish(path: Path, prepared: Prepared, name: str, kind: str, **changes: Any) -> None:
