@@ -14,6 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
+_POLL_S = 0.02
+"""How often it looks whether to end: the default of half a second is what most tests would take."""
+
 
 @dataclass
 class SlideServer:
@@ -191,7 +194,7 @@ def slide_server(folder: Path) -> Iterator[SlideServer]:
     handler = type("Handler", (_Handler,), {"state": state, "folder": folder, "ends": ends})
     server = _Server(("127.0.0.1", 0), handler)
     state.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(_POLL_S,), daemon=True)
     thread.start()
     try:
         yield state

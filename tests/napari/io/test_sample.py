@@ -56,7 +56,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
         servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         monkeypatch.setenv("PIP_NO_INDEX", "1")
         monkeypatch.setenv("MUSE_SAMPLE_DIR", str(tmp_path / "samples"))
         monkeypatch.setattr(sample, "_SITE", f"http://127.0.0.1:{server.server_port}/")
