@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -310,6 +311,23 @@ def test_what_openvino_computes_wrongly_is_refused_and_torch_goes_on(
     backend = open_backend(small, DetectConfig(device="cpu"))
     assert backend.name == "torch"
     assert "torch is used instead" in backend.notes[0]
+
+
+@pytest.mark.parametrize(
+    "facts", [{"processor": "of another machine"}, {}], ids=["another machine", "unknown"]
+)
+def test_a_refusal_holds_for_the_processor_that_it_was_met_on(
+    small: Path, own_cache: Path, facts: dict[str, str]
+) -> None:
+    """A home folder may be shared, and ONEDNN_MAX_CPU_ISA set for a single run."""
+    assert backend_of(small) == "openvino"
+    (entry,) = own_cache.glob("*/facts.json")
+    known = json.loads(entry.read_text())
+    (entry.parent / "network.blob").write_bytes(b"")
+    blob = hashlib.sha256(b"").hexdigest()
+    entry.write_text(json.dumps({**known, "blob": blob, "refused": "No such op.", **facts}))
+    assert backend_of(small) == "openvino"
+    assert "refused" not in json.loads(entry.read_text())
 
 
 def test_a_vit_is_computed_by_torch(tmp_path: Path, own_cache: Path) -> None:

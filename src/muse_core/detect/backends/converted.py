@@ -81,7 +81,7 @@ def _convert(
         made = convert_model(model, precision)
     except NotConvertibleError as refusal:
         if entry is not None and not isinstance(refusal, NotConvertedNowError):
-            _write(entry, {**facts, "refused": str(refusal)}, b"")
+            _write(entry, {**facts, "refused": str(refusal), "processor": _processor()}, b"")
         raise
     if entry is not None:
         _write(entry, {**facts, "deviation": made.deviation}, made.blob)
@@ -101,7 +101,8 @@ def _load(entry: Path, facts: Mapping[str, object]) -> Session | None:
     """The network in an entry, or None where there is none that is whole.
 
     Raises:
-        NotConvertibleError: The entry says so.
+        NotConvertibleError: The entry says so of this processor. A home folder may be that of many
+            machines, and a variable may limit what OpenVINO uses of a processor for a while.
     """
     try:
         found = json.loads((entry / "facts.json").read_text())
@@ -114,6 +115,8 @@ def _load(entry: Path, facts: Mapping[str, object]) -> Session | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if isinstance(refused, str):
+        if found.get("processor") != _processor():
+            return None
         raise NotConvertibleError(refused)
     try:
         session = Session(blob, str(facts["precision"]))
@@ -121,6 +124,12 @@ def _load(entry: Path, facts: Mapping[str, object]) -> Session | None:
     except (RuntimeError, OSError):
         return None
     return session
+
+
+def _processor() -> str:
+    """The processor as OpenVINO names it, and the limit set for oneDNN, if any."""
+    name = openvino().Core().get_property("CPU", "FULL_DEVICE_NAME")
+    return f"{name} {os.environ.get('ONEDNN_MAX_CPU_ISA', '')}".strip()
 
 
 def _hash_of(model: Path) -> str:
