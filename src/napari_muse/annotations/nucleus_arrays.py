@@ -117,12 +117,16 @@ class NucleusArrays:
         """(n,) rows of ids."""
         return np.searchsorted(self.ids, np.asarray(ids, dtype=np.int64))
 
+    def find(self, ids: npt.NDArray[np.int64]) -> tuple[Mask, npt.NDArray[np.intp]]:
+        """(N,) which of N ids there are, and (n,) the rows of these, as :meth:`index_of`."""
+        at = self.index_of(ids)
+        there = at < len(self._rows)
+        there[there] = self.ids[at[there]] == ids[there]
+        return there, at[there]
+
     def rows_of(self, ids: npt.NDArray[np.int64]) -> NucleusRows:
         """Rows of those of some nuclei that there are."""
-        if not len(self._rows):
-            return self._rows
-        at = np.minimum(self.index_of(ids), len(self._rows) - 1)
-        return np.asarray(self._rows[at[self.ids[at] == ids]])
+        return np.asarray(self._rows[self.find(ids)[1]])
 
     def compute(self) -> dict[str, Any]:
         """Compute what the display asks for first; returns it for :meth:`take`."""

@@ -51,14 +51,6 @@ class _Rows:
     there: Mask
     at: npt.NDArray[np.intp]
 
-    @classmethod
-    def of(cls, order: npt.NDArray[np.int64], ids: npt.NDArray[np.int64]) -> _Rows:
-        """Look them up."""
-        at = np.searchsorted(ids, order)
-        there = at < len(ids)
-        there[there] = ids[at[there]] == order[there]
-        return cls(order, ids, there, at[there])
-
 
 def _nothing_taught() -> npt.NDArray[np.int64]:
     raise UserError("Turn on “Learn now” first: the queue then asks what teaches most.")
@@ -239,7 +231,7 @@ class ReviewQueue:
         annotations, order = self._session.annotations, self._order
         rows, ids = self._rows, annotations.ids
         if rows is None or rows.order is not order or rows.ids is not ids:
-            rows = self._rows = _Rows.of(order, ids)
+            rows = self._rows = _Rows(order, ids, *annotations.find(order))
         statuses = np.full(len(order), Status.DELETED, dtype=np.uint8)
         statuses[rows.there] = annotations.status[rows.at]
         return statuses

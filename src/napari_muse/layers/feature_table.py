@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from muse_core.array_types import Mask
 from muse_core.errors import UserError
 from muse_core.nuclei.named import named
 from napari_muse.annotations.slide_annotations import SlideAnnotations
@@ -62,10 +63,9 @@ class FeatureTable:
             nuclei.set_class(rows["id"][changed[new[changed] == name]], class_id)
 
 
-def _as_shown(nuclei: SlideAnnotations, rows: Any) -> Any:
+def _as_shown(nuclei: SlideAnnotations, rows: Any) -> Mask:
     """(n,) which nuclei still have the class and the status that they are shown with."""
-    if not len(nuclei.rows):
-        return np.zeros(len(rows), dtype=bool)
-    at = np.minimum(nuclei.index_of(rows["id"]), len(nuclei.rows) - 1)
-    now = nuclei.rows[at]
-    return np.logical_and.reduce([now[name] == rows[name] for name in ("id", "class_id", "status")])
+    there, at = nuclei.find(rows["id"])
+    now, shown = nuclei.rows[at], rows[there]
+    there[there] = (now["class_id"] == shown["class_id"]) & (now["status"] == shown["status"])
+    return there

@@ -261,11 +261,9 @@ class NucleusLayer:
 
     def _forget_absent(self) -> None:
         """Deselect nuclei that do not exist any more or whose class is hidden."""
-        chosen, ids = self._selected, self._annotations.ids
-        if len(chosen) and len(ids):
-            at = np.minimum(self._annotations.index_of(chosen), len(ids) - 1)
-            chosen = chosen[(ids[at] == chosen) & self.wanted()[at]]
-        self._selected = chosen if len(ids) else chosen[:0]
+        if len(self._selected):
+            there, at = self._annotations.find(self._selected)
+            self._selected = self._selected[there][self.wanted()[at]]
 
     def wanted(self) -> Mask:
         """Return (N,) which rows are present and of a class that is shown."""
