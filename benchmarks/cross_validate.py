@@ -343,7 +343,7 @@ def _end(plan: Plan, end: Path, site: str) -> MuseModel:
 
 
 def _mean_of_rounds(plan: Plan, end: Path, site: str) -> MuseModel:
-    """What the recipe of muse-small makes of its last two rounds."""
+    """The mean of both rounds; of more of them the recipe of muse-small averages three."""
     first = load_model(_first_further(plan, site))
     return mean_of_weights(first, load_model(end), 0.5)
 

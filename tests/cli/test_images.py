@@ -163,10 +163,10 @@ def test_several_images_do_not_fit_into_one_pipe(folder: Path, capsys: Capture) 
 
 
 def test_planes_of_a_stack(folder: Path, tmp_path: Path, capsys: Capture) -> None:
-    assert detect(folder, "z.ome.tif", tmp_path / "middle.csv", "--backend", "torch") == 0
-    assert "stack of 3 planes; looked at is plane 2, the middle one" in capsys.readouterr().err
     # OpenVINO says so where a processor cannot run it.
     torch = ("--backend", "torch")
+    assert detect(folder, "z.ome.tif", tmp_path / "middle.csv", *torch) == 0
+    assert "stack of 3 planes; looked at is plane 2, the middle one" in capsys.readouterr().err
     assert detect(folder, "z.ome.tif", tmp_path / "second.csv", "--plane", 2, *torch) == 0
     assert detect(folder, "z.ome.tif", tmp_path / "first.csv", "--plane", 1, *torch) == 0
     assert capsys.readouterr().err == ""
