@@ -20,6 +20,8 @@ val tiles of the other hospitals, whose patients are not trained on.
   --first-steps.
 - "base-student": muse_base.py, continuing from the models that "base" has left in --work after
   --teacher-steps.
+- "base-further": two further rounds of muse_base.py, continuing from the models of "base-student"
+  after as many steps, which also teach.
 - "thin" and "plain-views": the earlier recipe's network, or its views, in the later recipe, to
   measure the effect of each change.
 - "random" and "pretrained": the second stage of muse_small.py from random weights, and from
@@ -37,7 +39,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,15 +52,16 @@ import muse_base
 import muse_small
 import muse_small_breast
 from class_surroundings import with_surroundings
-from label_sets import BREAST, MPP, Prepared, prepare, site_of
+from label_sets import MPP, Prepared, prepare, site_of
 from mean_weights import mean_of_weights
 from muse_small import BREAST_SITES
 from operating_point import CANDIDATES, careful_choice, reports_of
-from small_encoder import ARCHITECTURE, EPOCHS
+from small_encoder import EPOCHS
 from taught_classes import taught_sets
 from thin_pretraining import pretrained
 from unannotated_nuclei import without_doubtful_background
 
+from earlier_recipe import earlier_config
 from muse_core.data.points_folder import AnnotatedImage, image_paths, read_points_folder
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import DetectionReport, detect_images, score_tables
@@ -265,39 +268,6 @@ def _earlier(plan: Plan, site: str) -> FinetuneConfig:
     return earlier_config(plan.prepared, plan.data, _last_stage(plan), (site,))
 
 
-def earlier_config(
-    prepared: Prepared,
-    data: Path,
-    stage: muse_small.Stage,
-    without_sites: Collection[str] = (),
-    colon: bool = True,
-) -> FinetuneConfig:
-    """Configuration of muse_small_breast.py from random weights.
-
-    Args:
-        prepared: The sets at the model's scale.
-        data: Folder with the sets.
-        stage: Length, seed and output path.
-        without_sites: Hospitals to leave out.
-        colon: Whether positions of CoNSeP are learnt.
-    """
-    breast = prepared.split(BREAST, without_sites).learn
-    negatives = prepared.folder("negatives")
-    return FinetuneConfig(
-        train=muse_small_breast.training_sets(data, negatives, MPP, breast, colon),
-        val=prepared.validation(without_sites),
-        out=stage.out,
-        model=ARCHITECTURE,
-        steps=stage.steps,
-        validate_every=250,
-        seed=stage.seed,
-        workers=stage.workers,
-        views=muse_small_breast.VIEWS,
-        losses=muse_small_breast.LOSSES,
-        shards=2,
-    )
-
-
 def _later_sets(plan: Plan, site: str) -> FinetuneConfig:
     """The earlier recipe's model, further trained on all sets with partial labels."""
     start = _start_of_base(plan, site)
@@ -310,6 +280,16 @@ def _base_student(plan: Plan, site: str) -> FinetuneConfig:
     """What the recipe of muse-base makes of its teacher."""
     start, teacher = model_path(plan, "base", plan.teacher_steps, site), _teacher(plan, site)
     return muse_base.student(plan.prepared, _last_stage(plan), start, teacher, (site,))
+
+
+def _base_further(plan: Plan, site: str) -> FinetuneConfig:
+    """The second of two further rounds, after the first one."""
+    end, first = (model_path(plan, name, plan.steps, site) for name in _ROUNDS)
+    stage, teacher = _last_stage(plan), finished_path(end)
+    rounds = [dataclasses.replace(stage, seed=plan.seed + number) for number in (1, 2)]
+    to_first = dataclasses.replace(rounds[0], out=first)
+    muse_small.run(muse_base.student(plan.prepared, to_first, end, teacher, (site,)))
+    return muse_base.student(plan.prepared, rounds[1], first, teacher, (site,))
 
 
 def _teacher(plan: Plan, site: str) -> Path:
@@ -333,8 +313,13 @@ def _start_of_base(plan: Plan, site: str) -> Path:
 
 def _between(plan: Plan, end: Path, site: str) -> MuseModel:
     """What the recipe of muse-base makes of the initial and final weights."""
-    start = load_model(_start_of_base(plan, site))
-    return mean_of_weights(start, load_model(end), muse_base.SHARE_OF_END)
+    return mean_of_weights(muse_base.shares(_start_of_base(plan, site), [end]))
+
+
+def _between_rounds(plan: Plan, end: Path, site: str) -> MuseModel:
+    """What it makes of the initial weights and those after three rounds."""
+    ends = [*(model_path(plan, name, plan.steps, site) for name in _ROUNDS), end]
+    return mean_of_weights(muse_base.shares(_start_of_base(plan, site), ends))
 
 
 def _end(plan: Plan, end: Path, site: str) -> MuseModel:
@@ -344,8 +329,7 @@ def _end(plan: Plan, end: Path, site: str) -> MuseModel:
 
 def _mean_of_rounds(plan: Plan, end: Path, site: str) -> MuseModel:
     """The mean of both rounds; of more of them the recipe of muse-small averages three."""
-    first = load_model(_first_further(plan, site))
-    return mean_of_weights(first, load_model(end), 0.5)
+    return mean_of_weights({_first_further(plan, site): 0.5, end: 0.5})
 
 
 def finished(plan: Plan, trained: MuseModel, end: Path, site: str) -> Path:
@@ -373,6 +357,8 @@ def _thin(plan: Plan, site: str) -> FinetuneConfig:
     return dataclasses.replace(_earlier(plan, site), model=THIN)
 
 
+_ROUNDS = ("base-student", "base-further-first")
+"""Models that the last round of "base-further" follows."""
 RECIPES: dict[str, Callable[[Plan, str], FinetuneConfig]] = {
     "sets": _sets,
     "sets-further": _sets_further,
@@ -384,6 +370,7 @@ RECIPES: dict[str, Callable[[Plan, str], FinetuneConfig]] = {
     "earlier": _earlier,
     "base": _later_sets,
     "base-student": _base_student,
+    "base-further": _base_further,
 }
 FINISHES: dict[str, Callable[[Plan, Path, str], MuseModel]] = {
     "sets": _end,
@@ -393,6 +380,7 @@ FINISHES: dict[str, Callable[[Plan, Path, str], MuseModel]] = {
     "doubtful": _end,
     "base": _between,
     "base-student": _between,
+    "base-further": _between_rounds,
 }
 
 

@@ -38,7 +38,7 @@ from label_sets import BREAST, MPP, SETS, Prepared, prepare
 from mean_weights import mean_of_weights
 from operating_point import best_threshold_over
 
-from cross_validate import earlier_config
+from earlier_recipe import earlier_config
 from muse_core.data.points_folder import AnnotatedImage, read_points_folder
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import detect_images, score_tables
@@ -136,9 +136,11 @@ def _earlier(run: Run) -> MuseModel:
 
 def _base(run: Run) -> MuseModel:
     first = dataclasses.replace(run, steps=run.first_steps)
-    start = _earlier(first)
-    config = muse_base.config(run.prepared, run.stage("base"), first.stage("earlier").out)
-    return mean_of_weights(start, _trained(run, config), muse_base.SHARE_OF_END)
+    _earlier(first)
+    start = first.stage("earlier").out
+    config = muse_base.config(run.prepared, run.stage("base"), start)
+    _trained(run, config)
+    return mean_of_weights(muse_base.shares(start, [config.out]))
 
 
 RECIPES: dict[str, Callable[[Run], MuseModel]] = {

@@ -1,31 +1,35 @@
-"""Averages the weights of two stages of a training (Izmailov et al., UAI 2018)."""
+"""Averages the weights of stages of a training (Izmailov et al., UAI 2018)."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
+from muse_core.models.checkpoint import load_model
 from muse_core.models.muse_model import MuseModel
 
 
-def mean_of_weights(start: MuseModel, end: MuseModel, share_of_end: float) -> MuseModel:
-    """Return an average of two models, with the card of the final one.
+def mean_of_weights(shares: Mapping[Path, float]) -> MuseModel:
+    """Return a weighted average of models, with the card of the last one and all shares in it.
 
     Args:
-        start: The initial model.
-        end: The same network after training; it is changed.
-        share_of_end: Share of the final value in each weight.
+        shares: Share of each model, in sum 1; all are the same network.
     """
-    first = start.state_dict()
+    *others, (last, share) = shares.items()
+    mean = load_model(last)
+    states = [(load_model(path).state_dict(), part) for path, part in others]
     with torch.no_grad():
-        for name, value in end.state_dict().items():
-            before = (1 - share_of_end) * first[name].double()
-            value.copy_(before + share_of_end * value.double())
-    training = end.card.training | {
-        "mean_of_weights_with": end.card.parent,
-        "share_of_the_other": 1 - share_of_end,
-    }
+        for name, value in mean.state_dict().items():
+            total = share * value.double()
+            for state, part in states:
+                total += part * state[name].double()
+            value.copy_(total)
+    told = {path.stem: part for path, part in shares.items()}
     # Figures of the final weights do not hold for the average.
-    end.card = dataclasses.replace(end.card, metrics={}, training=training)
-    return end
+    mean.card = dataclasses.replace(
+        mean.card, metrics={}, training=mean.card.training | {"mean_of_weights": told}
+    )
+    return mean

@@ -11,17 +11,18 @@ ones (Wortsman et al., CVPR 2022, "Robust fine-tuning of zero-shot models"): tra
 gains at two of three left-out hospitals and loses at the third, and the average loses less there.
 Then its class head is extended to use the surroundings of a nucleus, see class_surroundings.py.
 
-That model is the teacher of the bundled one: the same network, which continues from the final
-weights on the same sets and also learns the teacher's answers for every pixel (Furlanello et al.,
-ICML 2018, "Born-again neural networks"). Its weights are averaged with the initial ones likewise,
-and it gets a class head with surroundings of its own.
+That model is the teacher of a student: the same network, which continues from the final weights on
+the same sets and also learns the teacher's answers for every pixel (Furlanello et al., ICML 2018,
+"Born-again neural networks"). Averaged and extended likewise it is the teacher of two further
+rounds. The bundled model is the average of all three rounds, which share three parts, and of the
+initial weights, with a class head of its own.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -39,11 +40,18 @@ from small_encoder import ARCHITECTURE
 from muse_core.finetune import FinetuneConfig
 from muse_core.finetune.config import DistillationConfig
 from muse_core.models.card import read_card
-from muse_core.models.checkpoint import load_model, save_model
+from muse_core.models.checkpoint import save_model
 from muse_core.models.registry import resolve_model
 
 SHARE_OF_END = 0.75
-"""Share of the final value in each weight."""
+"""Share of the final weights in the average."""
+AVERAGED_ROUNDS = 3
+"""The last rounds of the student, as in muse_small.py; they share :data:`SHARE_OF_END`."""
+
+
+def shares(start: Path, ends: Sequence[Path]) -> dict[Path, float]:
+    """Share of the initial and of each of the final models in the average of their weights."""
+    return {start: 1 - SHARE_OF_END, **dict.fromkeys(ends, SHARE_OF_END / len(ends))}
 
 
 def config(
@@ -97,6 +105,9 @@ def main(
     base: Annotated[str, typer.Option(help="Model to start from.")] = "muse-small-breast",
     steps: Annotated[int, typer.Option(help="Optimiser steps of the teacher.")] = 1800,
     student_steps: Annotated[int, typer.Option(help="Further steps, with it.")] = 2400,
+    further_rounds: Annotated[
+        int, typer.Option(min=0, help="Rounds after that, with the student's average as teacher.")
+    ] = 2,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that cut crops.")] = 1,
 ) -> None:
@@ -105,16 +116,29 @@ def main(
     start, end = resolve_model(base), work / f"base-{steps}-{seed}.safetensors"
     run(config(prepared, Stage(end, steps, seed, workers), start))
     teacher = work / f"base-teacher-{steps}-{seed}.safetensors"
-    if not teacher.is_file():
-        mean = mean_of_weights(load_model(start), load_model(end), SHARE_OF_END)
-        save_model(with_surroundings(mean, prepared, seed), teacher)
-        finish(teacher, prepared, "muse-base-teacher", "Teacher of muse-base")
-    taught = work / f"base-student-{steps}-{student_steps}-{seed}.safetensors"
-    run(student(prepared, Stage(taught, student_steps, seed, workers), end, teacher))
-    mean = mean_of_weights(load_model(start), load_model(taught), SHARE_OF_END)
+    _average(shares(start, [end]), teacher, prepared, seed)
+    ends: list[Path] = []
+    for number in range(1 + further_rounds):
+        taught = work / f"base-student-{steps}-{student_steps}-{seed}-{number}.safetensors"
+        # Another seed for each round, so that the same crops do not come again.
+        stage = Stage(taught, student_steps, seed + number, workers)
+        run(student(prepared, stage, end, teacher))
+        end = taught
+        ends.append(taught)
+        if number == 0:
+            teacher = work / f"base-teacher-{steps}-{student_steps}-{seed}.safetensors"
+            _average(shares(start, ends), teacher, prepared, seed)
+    mean = mean_of_weights(shares(start, ends[-AVERAGED_ROUNDS:]))
     save_model(with_surroundings(mean, prepared, seed), out)
-    # The teacher is a step of the same recipe, not a parent.
-    finish(out, prepared, "muse-base", "General model", parent=read_card(teacher).parent)
+    # The teachers are steps of the same recipe, not parents.
+    finish(out, prepared, "muse-base", "General model", parent=read_card(start).name)
+
+
+def _average(parts: Mapping[Path, float], teacher: Path, prepared: Prepared, seed: int) -> None:
+    """Write the average of some stages as a teacher, unless it exists."""
+    if not teacher.is_file():
+        save_model(with_surroundings(mean_of_weights(parts), prepared, seed), teacher)
+        finish(teacher, prepared, "muse-base-teacher", "Teacher of muse-base")
 
 
 if __name__ == "__main__":

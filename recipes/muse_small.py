@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,7 +36,6 @@ from muse_core.finetune import FinetuneConfig, Listener, finetune
 from muse_core.finetune.config import DistillationConfig, LossConfig, ViewConfig
 from muse_core.models.checkpoint import load_model, save_model
 from muse_core.models.config import THIN
-from muse_core.models.muse_model import MuseModel
 from muse_core.models.registry import resolve_model
 
 DESCRIPTION = (
@@ -171,17 +170,11 @@ def main(
         run(dataclasses.replace(config, train=sets))
         start = end
         ends.append(end)
-    save_model(with_surroundings(_mean_of(ends[-AVERAGED_ROUNDS:]), prepared, seed), out)
+    averaged = ends[-AVERAGED_ROUNDS:]
+    mean = mean_of_weights(dict.fromkeys(averaged, 1 / len(averaged)))
+    save_model(with_surroundings(mean, prepared, seed), out)
     # The first stage is a step of the same recipe, not a parent.
     finish(out, prepared, "muse-small", "Small general model", parent=None)
-
-
-def _mean_of(paths: Sequence[Path]) -> MuseModel:
-    """Return the average of some models, with the card of the last one."""
-    mean = load_model(paths[0])
-    for count, path in enumerate(paths[1:], start=2):
-        mean = mean_of_weights(mean, load_model(path), 1 / count)
-    return mean
 
 
 def finish(path: Path, prepared: Prepared, name: str, kind: str, **changes: Any) -> None:
