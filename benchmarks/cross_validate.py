@@ -29,8 +29,7 @@ val tiles of the other hospitals, whose patients are not trained on.
 - "doubtful": "pretrained" without background loss where the models of "random" and "pretrained",
   in --work, agree on a nucleus that nobody annotated.
 
-With --final the final weights of "base" and "base-student" are scored, without averaging them with
-the initial ones. With --model a model that may have seen them is scored instead. Models are
+With --final the final weights of the three "base" recipes are scored, without averaging them. With --model a model that may have seen them is scored instead. Models are
 kept in --work, so a run can be resumed. Prints a JSON line per hospital, then one for their mean.
 """
 
