@@ -29,8 +29,9 @@ val tiles of the other hospitals, whose patients are not trained on.
 - "doubtful": "pretrained" without background loss where the models of "random" and "pretrained",
   in --work, agree on a nucleus that nobody annotated.
 
-With --final the final weights of the three "base" recipes are scored, without averaging them. With --model a model that may have seen them is scored instead. Models are
-kept in --work, so a run can be resumed. Prints a JSON line per hospital, then one for their mean.
+With --final the final weights of the three "base" recipes are scored, without averaging them. With
+--model a model that may have seen the hospitals is scored instead. Models are kept in --work, so a
+run can be resumed. Prints a JSON line per hospital, then one for their mean.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ import muse_base
 import muse_small
 import muse_small_breast
 from class_surroundings import with_surroundings
+from earlier_recipe import earlier_config
 from label_sets import MPP, Prepared, prepare, site_of
 from mean_weights import mean_of_weights
 from muse_small import BREAST_SITES
@@ -60,7 +62,6 @@ from taught_classes import taught_sets
 from thin_pretraining import pretrained
 from unannotated_nuclei import without_doubtful_background
 
-from earlier_recipe import earlier_config
 from muse_core.data.points_folder import AnnotatedImage, image_paths, read_points_folder
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import DetectionReport, detect_images, score_tables
