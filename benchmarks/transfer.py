@@ -34,11 +34,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
 
 import muse_base
 import muse_small
+from earlier_recipe import earlier_config
 from label_sets import BREAST, MPP, SETS, Prepared, prepare
 from mean_weights import mean_of_weights
 from operating_point import best_threshold_over
 
-from earlier_recipe import earlier_config
 from muse_core.data.points_folder import AnnotatedImage, read_points_folder
 from muse_core.detect import DetectConfig
 from muse_core.evaluate.detection import detect_images, score_tables
