@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from class_surroundings import with_surroundings
 from label_sets import CLASSES, MPP, SETS, Prepared, prepare
 from mean_weights import mean_of_weights
-from muse_small import LOSSES, VIEWS, Stage, finish, run
+from muse_small import AVERAGED_ROUNDS, LOSSES, VIEWS, Stage, finish, run
 from running import run_recipe
 from small_encoder import ARCHITECTURE
 
@@ -44,9 +44,7 @@ from muse_core.models.checkpoint import save_model
 from muse_core.models.registry import resolve_model
 
 SHARE_OF_END = 0.75
-"""Share of the final weights in the average."""
-AVERAGED_ROUNDS = 3
-"""The last rounds of the student, as in muse_small.py; they share :data:`SHARE_OF_END`."""
+"""Share of the final weights in the average; those of several rounds share it."""
 
 
 def shares(start: Path, ends: Sequence[Path]) -> dict[Path, float]:
@@ -136,9 +134,12 @@ def main(
 
 def _average(parts: Mapping[Path, float], teacher: Path, prepared: Prepared, seed: int) -> None:
     """Write the average of some stages as a teacher, unless it exists."""
-    if not teacher.is_file():
-        save_model(with_surroundings(mean_of_weights(parts), prepared, seed), teacher)
-        finish(teacher, prepared, "muse-base-teacher", "Teacher of muse-base")
+    if teacher.is_file():
+        return
+    partial = teacher.with_stem(f"{teacher.stem}-partial")
+    save_model(with_surroundings(mean_of_weights(parts), prepared, seed), partial)
+    finish(partial, prepared, "muse-base-teacher", "Teacher of muse-base")
+    partial.replace(teacher)
 
 
 if __name__ == "__main__":

@@ -88,9 +88,9 @@ def test_nan_of_qupath() -> None:
         b"null",
         b"12",
         b'{"type": "FeatureCollection"}',
-        b'{"type": "Polygon", "coordinates": [[[0, 0]]]}',
+        b'{"type": "Topology", "objects": [[[0, 0]]]}',
         b'{"features": {"a": [1]}}',
-        b'{"type": "Feature"}\n{"type": "Polygon"}',
+        b'{"type": "Feature"}\n{"type": "Shape"}',
         b'{"type": "Feature"}, {"type": "Feature"}',
         b'{"features": [{"a": 1}]',
         b'{"features": [{"a": 1}',
@@ -133,6 +133,18 @@ def test_of_other_json_the_keys_are_named(text: bytes, said: str) -> None:
         read(text)
     assert str(refused.value).startswith("f.geojson is not a GeoJSON file with features")
     assert str(refused.value).endswith(said)
+
+
+@pytest.mark.parametrize("kind", ["Point", "MultiPolygon", "GeometryCollection"])
+@pytest.mark.parametrize("block_bytes", [1, 7, 1 << 22])
+def test_a_geometry_that_stands_alone_is_a_feature_without_properties(
+    kind: str, block_bytes: int
+) -> None:
+    """As shapely and PostGIS write them, one or one a line."""
+    geometry = {"type": kind, "coordinates": [[[1, 2]]], "geometries": [{"type": "Point"}]}
+    text = b"\n".join([json.dumps(geometry).encode()] * 3)
+    wanted = {"type": "Feature", "geometry": geometry, "properties": {}}
+    assert read(text, block_bytes)[0] == [wanted] * 3
 
 
 def test_one_endless_feature_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,9 @@ _KEY_BEFORE = re.compile(rb'"features"\s*:\s*$')
 _BETWEEN = b" \t\r\n\x1e"
 """Space, and what RFC 8142 puts before each text of a sequence."""
 _BOM = b"\xef\xbb\xbf"
+_SHAPES = ("Point", "LineString", "Polygon")
+_GEOMETRIES = frozenset((*_SHAPES, *(f"Multi{shape}" for shape in _SHAPES), "GeometryCollection"))
+"""What may stand alone in a file (RFC 7946, section 2)."""
 _QUOTE, _BACKSLASH = 34, 92
 _KEYS_SHOWN = 100
 _STEP = np.zeros(256, np.int8)
@@ -36,9 +39,10 @@ _MARKED[_QUOTE] = True
 
 
 class FeatureStream:
-    """Iterates over lists of features: of a FeatureCollection, a plain list, or single Features.
+    """Iterates over lists of features: of a FeatureCollection, a plain list, or single ones.
 
-    Single ones follow each other with nothing between them but space, as programs write one a line.
+    Single features, or geometries without properties, follow each other with nothing between them
+    but space, as programs write one a line.
 
     Attributes:
         members: Once iterated, the other members of the FeatureCollection.
@@ -138,10 +142,8 @@ class FeatureStream:
         """Yield the features that end in the block, each an object of its own."""
         features, start = [], 0
         for end in places[(depths == 0) & ~opens]:
-            feature = self._parse((bytes(self._around) + block[start : end + 1]).strip(_BETWEEN))
-            if not isinstance(feature, dict) or feature.get("type") != "Feature":
-                raise self._no_features(feature)
-            features.append(feature)
+            text = (bytes(self._around) + block[start : end + 1]).strip(_BETWEEN)
+            features.append(self._as_feature(self._parse(text)))
             self._around.clear()
             self._opened, start = 0, int(end) + 1
         self._around += block[start:]
@@ -149,6 +151,15 @@ class FeatureStream:
         if features:
             self._single = True
             yield features
+
+    def _as_feature(self, root: Any) -> Any:
+        """The feature itself, or one without properties around a geometry that stands alone."""
+        kind = root.get("type") if isinstance(root, dict) else None
+        if kind in _GEOMETRIES:
+            return {"type": "Feature", "geometry": root, "properties": {}}
+        if kind != "Feature":
+            raise self._no_features(root)
+        return root
 
     def _parse_pending(self) -> list[Any]:
         text = bytes(self._pending).strip()
