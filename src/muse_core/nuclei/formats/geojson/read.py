@@ -69,8 +69,8 @@ def read_geojson(path: str | Path, outlines_are_nuclei: bool = False) -> Nucleus
 
     Args:
         path: A FeatureCollection, a list of features, or features or geometries that stand alone,
-            one after the other; UTF-8 or UTF-16, ``.gz``
-            and ``.zip`` are unpacked. Level-0 pixels, as QuPath writes them.
+            one after the other; UTF-8 or UTF-16, ``.gz`` and ``.zip`` are unpacked. Level-0
+            pixels, as QuPath writes them.
         outlines_are_nuclei: Take each polygon of an annotation as a nucleus, for programs that
             write all nuclei of a class as one annotation.
 
