@@ -91,6 +91,7 @@ def test_nan_of_qupath() -> None:
         b'{"type": "Topology", "objects": [[[0, 0]]]}',
         b'{"features": {"a": [1]}}',
         b'{"type": "Feature"}\n{"type": "Shape"}',
+        b'{"type": ["Point"]}',
         b'{"type": "Feature"}, {"type": "Feature"}',
         b'{"features": [{"a": 1}]',
         b'{"features": [{"a": 1}',
@@ -108,7 +109,7 @@ def test_nan_of_qupath() -> None:
         b"[" * 200_000 + b"]" * 200_000,
         b'[{"a":' * 50_000,
     ],
-    ids=range(23),
+    ids=range(24),
 )
 @pytest.mark.parametrize("block_bytes", [1, 1 << 22])
 def test_what_is_no_collection_of_features_is_refused(text: Any, block_bytes: int) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import orjson
 
 from muse_core.errors import UserError
+from muse_core.nuclei.formats.geojson.shapes import GEOMETRIES
 
 _FEATURE_BYTES = 1 << 28
 """Longest single feature: some programs write all nuclei of a class as one."""
@@ -26,9 +27,6 @@ _KEY_BEFORE = re.compile(rb'"features"\s*:\s*$')
 _BETWEEN = b" \t\r\n\x1e"
 """Space, and what RFC 8142 puts before each text of a sequence."""
 _BOM = b"\xef\xbb\xbf"
-_SHAPES = ("Point", "LineString", "Polygon")
-_GEOMETRIES = frozenset((*_SHAPES, *(f"Multi{shape}" for shape in _SHAPES), "GeometryCollection"))
-"""What may stand alone in a file (RFC 7946, section 2)."""
 _QUOTE, _BACKSLASH = 34, 92
 _KEYS_SHOWN = 100
 _STEP = np.zeros(256, np.int8)
@@ -155,7 +153,7 @@ class FeatureStream:
     def _as_feature(self, root: Any) -> Any:
         """The feature itself, or one without properties around a geometry that stands alone."""
         kind = root.get("type") if isinstance(root, dict) else None
-        if kind in _GEOMETRIES:
+        if kind in GEOMETRIES:
             return {"type": "Feature", "geometry": root, "properties": {}}
         if kind != "Feature":
             raise self._no_features(root)

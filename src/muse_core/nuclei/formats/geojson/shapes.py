@@ -16,6 +16,8 @@ from muse_core.nuclei.table import FARTHEST_PX
 
 _MAX_DEPTH = 10
 _LINES = ("LineString", "MultiLineString")
+GEOMETRIES = ("Polygon", "MultiPolygon", "Point", "MultiPoint", *_LINES, "GeometryCollection")
+"""Types of a geometry (RFC 7946, section 1.4)."""
 
 
 @dataclass
@@ -63,7 +65,7 @@ def _gather(geometry: dict[str, Any], shapes: Shapes, depth: int) -> None:
         for part in geometry["geometries"]:
             _gather(part, shapes, depth + 1)
         return
-    if kind not in ("Polygon", "MultiPolygon", "Point", "MultiPoint", *_LINES):
+    if kind not in GEOMETRIES:
         raise OddFeatureError("shape")
     coordinates = geometry["coordinates"]
     if not isinstance(coordinates, list):
