@@ -126,21 +126,22 @@ def _learnt(recipe: str, left_out: Collection[str]) -> list[str]:
 
 def _first(run: Run) -> MuseModel:
     """The first stage of muse_small.py; without only the breast set it is the recipe's own."""
-    return _trained(run, muse_small.first_stage(run.prepared, run.stage("first")))
+    return load_model(_trained(run, muse_small.first_stage(run.prepared, run.stage("first"))))
 
 
 def _earlier(run: Run) -> MuseModel:
+    return load_model(_end_of_earlier(run))
+
+
+def _end_of_earlier(run: Run) -> Path:
     colon = "consep" not in run.without
     return _trained(run, earlier_config(run.prepared, run.data, run.stage("earlier"), colon=colon))
 
 
 def _base(run: Run) -> MuseModel:
-    first = dataclasses.replace(run, steps=run.first_steps)
-    _earlier(first)
-    start = first.stage("earlier").out
-    config = muse_base.config(run.prepared, run.stage("base"), start)
-    _trained(run, config)
-    return mean_of_weights(muse_base.shares(start, [config.out]))
+    start = _end_of_earlier(dataclasses.replace(run, steps=run.first_steps))
+    end = _trained(run, muse_base.config(run.prepared, run.stage("base"), start))
+    return mean_of_weights(muse_base.shares(start, [end]))
 
 
 RECIPES: dict[str, Callable[[Run], MuseModel]] = {
@@ -150,12 +151,12 @@ RECIPES: dict[str, Callable[[Run], MuseModel]] = {
 }
 
 
-def _trained(run: Run, config: FinetuneConfig) -> MuseModel:
-    """Train as configured, without the sets that are left out."""
+def _trained(run: Run, config: FinetuneConfig) -> Path:
+    """Train as configured, without the sets that are left out; returns where the model is."""
     folders = {run.prepared.folder(name) for name in run.without}
     train = tuple(s for s in config.train if s.folder not in folders)
     muse_small.run(dataclasses.replace(config, train=train))
-    return load_model(config.out)
+    return config.out
 
 
 def _score(

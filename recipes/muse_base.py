@@ -37,6 +37,7 @@ from muse_small import AVERAGED_ROUNDS, LOSSES, VIEWS, Stage, finish, run
 from running import run_recipe
 from small_encoder import ARCHITECTURE
 
+from muse_core.files import replacing
 from muse_core.finetune import FinetuneConfig
 from muse_core.finetune.config import DistillationConfig
 from muse_core.models.card import read_card
@@ -113,9 +114,9 @@ def main(
     prepared = prepare(data, work / "sets")
     start, end = resolve_model(base), work / f"base-{steps}-{seed}.safetensors"
     run(config(prepared, Stage(end, steps, seed, workers), start))
-    teacher = work / f"base-teacher-{steps}-{seed}.safetensors"
-    _average(shares(start, [end]), teacher, prepared, seed)
     ends: list[Path] = []
+    teacher = work / f"base-teacher-{steps}-{seed}.safetensors"
+    _make_teacher(shares(start, [end]), teacher, prepared, seed)
     for number in range(1 + further_rounds):
         taught = work / f"base-student-{steps}-{student_steps}-{seed}-{number}.safetensors"
         # Another seed for each round, so that the same crops do not come again.
@@ -125,21 +126,22 @@ def main(
         ends.append(taught)
         if number == 0:
             teacher = work / f"base-teacher-{steps}-{student_steps}-{seed}.safetensors"
-            _average(shares(start, ends), teacher, prepared, seed)
+            _make_teacher(shares(start, ends), teacher, prepared, seed)
     mean = mean_of_weights(shares(start, ends[-AVERAGED_ROUNDS:]))
     save_model(with_surroundings(mean, prepared, seed), out)
     # The teachers are steps of the same recipe, not parents.
     finish(out, prepared, "muse-base", "General model", parent=read_card(start).name)
 
 
-def _average(parts: Mapping[Path, float], teacher: Path, prepared: Prepared, seed: int) -> None:
+def _make_teacher(
+    parts: Mapping[Path, float], teacher: Path, prepared: Prepared, seed: int
+) -> None:
     """Write the average of some stages as a teacher, unless it exists."""
     if teacher.is_file():
         return
-    partial = teacher.with_stem(f"{teacher.stem}-partial")
-    save_model(with_surroundings(mean_of_weights(parts), prepared, seed), partial)
-    finish(partial, prepared, "muse-base-teacher", "Teacher of muse-base")
-    partial.replace(teacher)
+    with replacing(teacher) as partial:
+        save_model(with_surroundings(mean_of_weights(parts), prepared, seed), partial)
+        finish(partial, prepared, "muse-base-teacher", "Teacher of muse-base")
 
 
 if __name__ == "__main__":
